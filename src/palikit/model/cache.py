@@ -1,0 +1,92 @@
+"""Keys and values of the tokens seen so far, allocated once.
+
+A token's slot is its position in the sequence, so rows of different lengths share one cache
+without gaps. A slot at or past a row's length may hold anything: nobody sees it until the row
+grows to it, and then it has been written.
+
+Axes: B batch, C capacity (slots), Q new tokens, K key/value heads, H head size.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from palikit.config import TextConfig
+
+
+@dataclass(eq=False)
+class KVCache:
+    """Preallocated cache of one batch.
+
+    Attributes:
+        keys, values: [layers, B, K, C, H].
+        lengths: int64[B], tokens each row has seen.
+        end: no row has seen more tokens than this; kept on the host so that reading it costs no
+            wait for the device.
+        is_uniform: every row has seen exactly `end` tokens, so a new token sees every slot.
+    """
+
+    keys: Tensor
+    values: Tensor
+    lengths: Tensor
+    end: int = 0
+    is_uniform: bool = True
+
+    @classmethod
+    def allocate(
+        cls,
+        config: TextConfig,
+        batch_size: int,
+        capacity: int,
+        *,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> "KVCache":
+        """An empty cache for `batch_size` rows of up to `capacity` tokens."""
+        shape = (
+            config.num_hidden_layers,
+            batch_size,
+            config.num_key_value_heads,
+            capacity,
+            config.head_dim,
+        )
+        return cls(
+            # Zeros, not empty memory: a slot nobody has written yet is multiplied by a weight of
+            # zero, which turns a stray NaN into a NaN.
+            keys=torch.zeros(shape, dtype=dtype, device=device),
+            values=torch.zeros(shape, dtype=dtype, device=device),
+            lengths=torch.zeros(batch_size, dtype=torch.int64, device=device),
+        )
+
+    @property
+    def capacity(self) -> int:
+        """Tokens a row can hold."""
+        return self.keys.shape[3]
+
+    def update(self, layer: int, k: Tensor, v: Tensor, slots: Tensor) -> tuple[Tensor, Tensor]:
+        """Write new keys and values of one layer and return all that may be looked at.
+
+        Args:
+            layer: index of the decoder layer.
+            k: [B, K, Q, H].
+            v: as k.
+            slots: int64[B, Q].
+
+        Returns:
+            Keys and values [B, K, end, H]; views, not copies.
+        """
+        rows = torch.arange(k.shape[0], device=k.device)[:, None]
+        self.keys[layer][rows, :, slots] = k.transpose(1, 2)  # advanced indices lead: [B, Q, K, H]
+        self.values[layer][rows, :, slots] = v.transpose(1, 2)
+        return self.keys[layer, :, :, : self.end], self.values[layer, :, :, : self.end]
+
+    def select(self, rows: Tensor) -> "KVCache":
+        """A cache of the given rows, in that order; int64[B'], repeats allowed (beams)."""
+        return KVCache(
+            keys=self.keys.index_select(1, rows),
+            values=self.values.index_select(1, rows),
+            lengths=self.lengths.index_select(0, rows),
+            end=self.end,
+            is_uniform=self.is_uniform,
+        )

@@ -1,0 +1,193 @@
+"""Gemma decoder, first and second generation in one: the differences are fields of its config.
+
+Gemma 2 adds a norm after attention and after the MLP, caps on the attention scores and on the
+output, and a query scale that is not always that of the head size. Activations stay in the dtype
+of the weights; norms, rotary positions, scores and logits are computed in float32.
+
+Axes: B batch, Q new tokens, D hidden size, N query heads, K key/value heads, H head size,
+V rows of the embedding table.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from palikit.config import TextConfig
+from palikit.model.attention import AttentionFunction, attention, rotary_angles, rotate
+from palikit.model.cache import KVCache
+
+
+class Decoder(nn.Module):
+    """Embedding table, decoder layers, final norm; the table is also the output head."""
+
+    def __init__(
+        self, config: TextConfig, attention_function: AttentionFunction = attention
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.layers = nn.ModuleList(
+            DecoderLayer(config, index, attention_function)
+            for index in range(config.num_hidden_layers)
+        )
+        self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+
+    def embed(self, input_ids: Tensor) -> Tensor:
+        """int64[B, T] -> [B, T, D]: table rows times sqrt(D)."""
+        weight = self.embed_tokens.weight
+        # Both references round the factor to the table's dtype first: 59.75 instead of 59.87 for
+        # D = 3584 in bfloat16.
+        factor = torch.tensor(self.config.hidden_size**0.5, dtype=weight.dtype)
+        embeds: Tensor = self.embed_tokens(input_ids)
+        return embeds * factor.to(weight.device)
+
+    def forward(
+        self, embeds: Tensor, positions: Tensor, limits: Tensor | None, cache: KVCache | None
+    ) -> Tensor:
+        """New tokens through all layers, without the final norm.
+
+        Args:
+            embeds: [B, Q, D].
+            positions: int64[B, Q], from 0; also the cache slots.
+            limits: int64[B, Q], keys each token sees; None where all see all.
+            cache: earlier tokens, to which the new ones are written; None for a whole sequence.
+
+        Returns:
+            [B, Q, D].
+        """
+        angles = rotary_angles(positions, self.config.head_dim, self.config.rope_theta)
+        x = embeds
+        for layer in self.layers:
+            x = layer(x, angles, positions, limits, cache)
+        return x
+
+    def logits(self, hidden: Tensor, ids: Tensor | None = None, *, softcap: bool = True) -> Tensor:
+        """Scores of the next token.
+
+        Args:
+            hidden: [..., D], after the final norm.
+            ids: int64[n], the rows of the head to compute; None for all.
+            softcap: whether to apply the output cap, where the config has one.
+
+        Returns:
+            float32[..., V] or float32[..., n].
+        """
+        weight = self.embed_tokens.weight
+        scores = F.linear(hidden, weight if ids is None else weight[ids]).float()
+        cap = self.config.final_logit_softcapping
+        if softcap and cap is not None:
+            scores = cap * torch.tanh(scores / cap)
+        return scores
+
+
+class DecoderLayer(nn.Module):
+    """Attention and MLP with their norms.
+
+    The released names are kept, and with them their trap: `post_attention_layernorm` stands
+    before the MLP in Gemma 1 and after attention in Gemma 2.
+    """
+
+    def __init__(
+        self, config: TextConfig, index: int, attention_function: AttentionFunction
+    ) -> None:
+        super().__init__()
+        D, eps = config.hidden_size, config.rms_norm_eps
+        self.has_post_norms = config.has_post_norms
+        self.self_attn = DecoderAttention(config, index, attention_function)
+        self.mlp = DecoderMLP(config)
+        self.input_layernorm = RMSNorm(D, eps)
+        self.post_attention_layernorm = RMSNorm(D, eps)
+        if self.has_post_norms:
+            self.pre_feedforward_layernorm = RMSNorm(D, eps)
+            self.post_feedforward_layernorm = RMSNorm(D, eps)
+
+    def forward(
+        self,
+        x: Tensor,
+        angles: tuple[Tensor, Tensor],
+        positions: Tensor,
+        limits: Tensor | None,
+        cache: KVCache | None,
+    ) -> Tensor:
+        """[B, Q, D] -> [B, Q, D]."""
+        attended = self.self_attn(self.input_layernorm(x), angles, positions, limits, cache)
+        if self.has_post_norms:
+            x = x + self.post_attention_layernorm(attended)
+            mixed = self.post_feedforward_layernorm(self.mlp(self.pre_feedforward_layernorm(x)))
+        else:
+            x = x + attended
+            mixed = self.mlp(self.post_attention_layernorm(x))
+        out: Tensor = x + mixed
+        return out
+
+
+class DecoderAttention(nn.Module):
+    """Grouped-query attention with rotary positions."""
+
+    def __init__(
+        self, config: TextConfig, index: int, attention_function: AttentionFunction
+    ) -> None:
+        super().__init__()
+        D, H = config.hidden_size, config.head_dim
+        N, K = config.num_attention_heads, config.num_key_value_heads
+        self.index = index
+        self.head_dim = H
+        self.scale = config.query_pre_attn_scalar**-0.5
+        self.softcap = config.attn_logit_softcapping
+        self.attention_function = attention_function
+        self.q_proj = nn.Linear(D, N * H, bias=False)
+        self.k_proj = nn.Linear(D, K * H, bias=False)
+        self.v_proj = nn.Linear(D, K * H, bias=False)
+        self.o_proj = nn.Linear(N * H, D, bias=False)
+
+    def forward(
+        self,
+        x: Tensor,
+        angles: tuple[Tensor, Tensor],
+        positions: Tensor,
+        limits: Tensor | None,
+        cache: KVCache | None,
+    ) -> Tensor:
+        """[B, Q, D] -> [B, Q, D]."""
+        q, k, v = (
+            projection(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)  # [B, heads, Q, H]
+            for projection in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        q, k = rotate(q, *angles), rotate(k, *angles)
+        if cache is not None:
+            k, v = cache.update(self.index, k, v, positions)
+        x = self.attention_function(q, k, v, limits, self.scale, self.softcap)
+        out: Tensor = self.o_proj(x.transpose(1, 2).flatten(2))
+        return out
+
+
+class DecoderMLP(nn.Module):
+    """GeGLU: down(gelu(gate(x)) * up(x)), tanh-approximated GELU."""
+
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__()
+        D, hidden = config.hidden_size, config.intermediate_size
+        self.gate_proj = nn.Linear(D, hidden, bias=False)
+        self.up_proj = nn.Linear(D, hidden, bias=False)
+        self.down_proj = nn.Linear(hidden, D, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, Q, D] -> [B, Q, D]."""
+        gated = F.gelu(self.gate_proj(x), approximate="tanh") * self.up_proj(x)
+        out: Tensor = self.down_proj(gated)
+        return out
+
+
+class RMSNorm(nn.Module):
+    """x / rms(x) * (1 + weight), in float32; the weight is stored as its distance from one."""
+
+    def __init__(self, size: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(size))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., D] -> [..., D]."""
+        wide = x.float()
+        wide = wide * torch.rsqrt(wide.square().mean(dim=-1, keepdim=True) + self.eps)
+        return (wide * (1.0 + self.weight.float())).to(x.dtype)

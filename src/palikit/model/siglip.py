@@ -1,0 +1,97 @@
+"""SigLIP image tower (So400m/14 in every release): a picture becomes a row of patch embeddings.
+
+No class token, no pooling head, no dropout; the projection into the decoder is not part of it.
+
+Axes: U pictures, I patches (image tokens) a picture, D hidden size, N heads, H head size; h, w
+picture side in pixels.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from palikit.config import VisionConfig
+from palikit.model.attention import AttentionFunction, attention
+
+
+class VisionTower(nn.Module):
+    """Patches, learned positions, encoder layers, final norm."""
+
+    def __init__(
+        self, config: VisionConfig, attention_function: AttentionFunction = attention
+    ) -> None:
+        super().__init__()
+        D = config.hidden_size
+        self.patch_embedding = nn.Conv2d(
+            config.num_channels, D, config.patch_size, stride=config.patch_size
+        )
+        self.position_embedding = nn.Embedding(config.num_image_tokens, D)
+        self.layers = nn.ModuleList(
+            EncoderLayer(config, attention_function) for _ in range(config.num_hidden_layers)
+        )
+        self.post_layernorm = nn.LayerNorm(D, eps=config.layer_norm_eps)
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        """float[U, 3, h, w] in [-1, 1] -> [U, I, D], patches in raster order."""
+        x = self.patch_embedding(pixel_values)  # [U, D, h / p, w / p]
+        x = x.flatten(2).transpose(1, 2)  # -> [U, I, D]
+        x = x + self.position_embedding.weight
+        for layer in self.layers:
+            x = layer(x)
+        out: Tensor = self.post_layernorm(x)
+        return out
+
+
+class EncoderLayer(nn.Module):
+    """Attention and MLP, each normalised before and added after."""
+
+    def __init__(self, config: VisionConfig, attention_function: AttentionFunction) -> None:
+        super().__init__()
+        self.layer_norm1 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.self_attn = VisionAttention(config, attention_function)
+        self.layer_norm2 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.mlp = VisionMLP(config)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[U, I, D] -> [U, I, D]."""
+        x = x + self.self_attn(self.layer_norm1(x))
+        out: Tensor = x + self.mlp(self.layer_norm2(x))
+        return out
+
+
+class VisionAttention(nn.Module):
+    """Every patch sees every patch of its picture."""
+
+    def __init__(self, config: VisionConfig, attention_function: AttentionFunction) -> None:
+        super().__init__()
+        D = config.hidden_size
+        self.num_heads = config.num_attention_heads
+        self.scale = (D // self.num_heads) ** -0.5
+        self.attention_function = attention_function
+        self.q_proj = nn.Linear(D, D)
+        self.k_proj = nn.Linear(D, D)
+        self.v_proj = nn.Linear(D, D)
+        self.out_proj = nn.Linear(D, D)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[U, I, D] -> [U, I, D]."""
+        q, k, v = (
+            projection(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # [U, N, I, H]
+            for projection in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        x = self.attention_function(q, k, v, None, self.scale, None)
+        out: Tensor = self.out_proj(x.transpose(1, 2).flatten(2))
+        return out
+
+
+class VisionMLP(nn.Module):
+    """Two layers with tanh-approximated GELU between."""
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.fc2 = nn.Linear(config.intermediate_size, config.hidden_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[U, I, D] -> [U, I, D]."""
+        out: Tensor = self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
+        return out

@@ -1,0 +1,85 @@
+"""Every option a user can set, once: frozen, documented, validated.
+
+The command line, the HTTP schema and the documentation derive from these fields. No torch here.
+"""
+
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from palikit.errors import InputError
+from palikit.vocab import Coordinates
+
+Resize = Literal["bicubic", "bilinear", "bilinear_no_antialias"]
+DType = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+def option(default: Any, doc: str) -> Any:
+    """A dataclass field with its help text."""
+    return field(default=default, metadata={"doc": doc})
+
+
+@dataclass(frozen=True)
+class GenerationOptions:
+    """How text is generated."""
+
+    max_new_tokens: int = option(256, "Largest number of tokens to write; 1 or more.")
+    temperature: float = option(
+        0.0, "0 takes the likeliest token; above 0 samples, the higher the more varied."
+    )
+    top_p: float = option(1.0, "Sample from the likeliest tokens that together reach this share.")
+    top_k: int = option(0, "Sample from this many likeliest tokens; 0 for all.")
+    seed: int = option(0, "Seed of the sampling: the same seed gives the same text.")
+    num_beams: int = option(1, "Beams of a beam search without length normalisation; 1 is greedy.")
+    grammar: bool = option(
+        default=True,
+        doc="Hold the answers of detect and segment to the form of boxes and the labels asked for.",
+    )
+
+    def __post_init__(self) -> None:
+        _require(self.max_new_tokens >= 1, "max_new_tokens", self.max_new_tokens, "1 or more")
+        _require(self.temperature >= 0, "temperature", self.temperature, "0 or more")
+        _require(0 < self.top_p <= 1, "top_p", self.top_p, "above 0 and at most 1")
+        _require(self.top_k >= 0, "top_k", self.top_k, "0 or more")
+        _require(self.num_beams >= 1, "num_beams", self.num_beams, "1 or more")
+        if self.num_beams > 1 and self.temperature > 0:
+            raise InputError(
+                f"num_beams is {self.num_beams} and temperature is {self.temperature}: "
+                "a beam search does not sample; set one of them to its default"
+            )
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How a model is loaded and how its pictures and coordinates are read."""
+
+    device: str = option("auto", "Where to run: auto, cpu, cuda, cuda:1, mps.")
+    dtype: DType = option("auto", "Precision of the weights; auto keeps the checkpoint's own.")
+    revision: str | None = option(None, "Branch, tag or commit of a model named on the Hub.")
+    image_size: int | None = option(
+        None,
+        "Picture side in pixels, a multiple of the patch size; the position table is resampled "
+        "when it is not the checkpoint's own.",
+    )
+    resize: Resize = option(
+        "bicubic", "How pictures are resized: bicubic (transformers) or bilinear (big_vision)."
+    )
+    coordinates: Coordinates = option(
+        "1023", "Grid of the location tokens: 1023 (the authors' code) or 1024 (the release post)."
+    )
+    tokenizer: str | None = option(
+        None,
+        "tokenizer.json or SentencePiece .model file, where the checkpoint has none beside it.",
+    )
+    mask_codec: str | None = option(
+        None, "vae-oid.npz, the decoder of segmentation codes, where it is not beside the model."
+    )
+
+
+def doc_of(options: type, name: str) -> str:
+    """The help text of one field of an options class."""
+    return str(next(f.metadata["doc"] for f in fields(options) if f.name == name))
+
+
+def _require(holds: bool, name: str, got: object, expected: str) -> None:  # noqa: FBT001
+    if not holds:
+        raise InputError(f"{name} is {got}: it must be {expected}")

@@ -1,0 +1,159 @@
+"""Pictures and text into `ModelInputs`: the only collator there is, for inference and training.
+
+Axes: B queries, U distinct pictures, M pictures a query, T text tokens; S picture side in pixels.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from palikit.errors import InputError
+from palikit.model.inputs import ModelInputs
+from palikit.options import Resize
+from palikit.tokenizer import Tokenizer
+
+MAX_TEXT_TOKENS = 8192
+"""The decoder's trained positions; published text lengths are 512 at most."""
+
+_LEADING_MARKERS = re.compile(r"(?:<image>)+")
+
+
+@dataclass(frozen=True)
+class Query:
+    """One text about one or several pictures.
+
+    Attributes:
+        pictures: RGB, any size, in reading order; frames of a video count as pictures.
+        prompt: the prefix, without its newline.
+        suffix: the text to learn, or None to have it generated.
+        allow_special: whether control tokens spelled in the prompt are meant as tokens.
+    """
+
+    pictures: tuple[Image.Image, ...]
+    prompt: str
+    suffix: str | None = None
+    allow_special: bool = False
+
+
+@dataclass(frozen=True)
+class Processor:
+    """Tokenizer, picture side in pixels, and the way pictures are resized."""
+
+    tokenizer: Tokenizer
+    image_size: int
+    resize: Resize = "bicubic"
+
+    def __call__(self, queries: Sequence[Query]) -> ModelInputs:
+        """One batch; all queries must have the same number of pictures.
+
+        Padding stands on the right and changes no result.
+
+        Raises:
+            InputError: no picture, differing numbers of pictures, or a text of too many tokens.
+        """
+        _check_pictures(queries)
+        # A picture asked about several times goes through the image tower once.
+        distinct = {id(picture): picture for query in queries for picture in query.pictures}
+        place = {key: index for index, key in enumerate(distinct)}
+        texts = [self.text_ids(query) for query in queries]
+        rows = [prefix + suffix for prefix, suffix in texts]
+        lengths = [len(row) for row in rows]
+        T, pad = max(lengths), self.tokenizer.vocabulary.pad_id
+        return ModelInputs(
+            pixel_values=self.pixel_values(list(distinct.values())),
+            image_index=torch.tensor(
+                [[place[id(picture)] for picture in query.pictures] for query in queries]
+            ),
+            input_ids=torch.tensor([row + [pad] * (T - len(row)) for row in rows]),
+            prefix_lengths=torch.tensor([len(prefix) for prefix, _ in texts]),
+            lengths=torch.tensor(lengths),
+            has_padding=min(lengths) < T,
+            has_suffix=any(suffix for _, suffix in texts),
+        )
+
+    def text_ids(self, query: Query) -> tuple[list[int], list[int]]:
+        """Ids of prefix and suffix.
+
+        The prefix is <bos>, prompt and newline, the newline tokenised on its own so that it never
+        joins a neighbour; the suffix, in which control tokens are meant, ends in <eos>.
+        """
+        vocabulary = self.tokenizer.vocabulary
+        prompt = query.prompt
+        if not query.allow_special:
+            prompt = drop_image_markers(prompt, len(query.pictures))
+        prompt_ids = self.tokenizer.encode(prompt, allow_special=query.allow_special)
+        prefix = [vocabulary.bos_id, *prompt_ids, vocabulary.newline_id]
+        suffix: list[int] = []
+        if query.suffix is not None:
+            suffix = self.tokenizer.encode(query.suffix, allow_special=True)
+            suffix.append(vocabulary.eos_id)
+        if len(prefix) + len(suffix) > MAX_TEXT_TOKENS:
+            raise InputError(
+                f"the text has {len(prefix) + len(suffix)} tokens, at most {MAX_TEXT_TOKENS} fit: "
+                "shorten it"
+            )
+        return prefix, suffix
+
+    def pixel_values(self, pictures: Sequence[Image.Image]) -> Tensor:
+        """RGB pictures -> float32[U, 3, S, S] in [-1, 1], the aspect ratio not kept."""
+        arrays = [resize_picture(picture, self.image_size, self.resize) for picture in pictures]
+        # [U, S, S, 3] -> [U, 3, S, S]
+        return torch.from_numpy(_SCALED[np.stack(arrays)]).permute(0, 3, 1, 2).contiguous()
+
+
+def drop_image_markers(prompt: str, num_pictures: int) -> str:
+    """The prompt without leading `<image>` markers, if there are as many as pictures.
+
+    The released examples write `<image>caption en`; anywhere else, or in any other number, the
+    marker is plain text.
+    """
+    markers = _LEADING_MARKERS.match(prompt)
+    if markers is None or len(markers.group()) != num_pictures * len("<image>"):
+        return prompt
+    return prompt[markers.end() :]
+
+
+def resize_picture(picture: Image.Image, size: int, how: Resize) -> np.ndarray:
+    """An RGB picture squeezed to uint8[size, size, 3].
+
+    `bicubic` is Pillow's, antialiased and rounded, as the published Hugging Face checkpoints are
+    used. `bilinear` is big_vision's `resize` with antialias, `bilinear_no_antialias` the same
+    without (its transfer configurations use both): computed in float32 and cut, not rounded, to
+    whole grey levels.
+    """
+    if picture.mode != "RGB":
+        raise ValueError(f"a picture of mode {picture.mode}; load_picture gives RGB")
+    if how == "bicubic":
+        return np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC))
+    pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float()
+    resized = F.interpolate(
+        pixels, (size, size), mode="bilinear", antialias=how == "bilinear", align_corners=False
+    )
+    return resized[0].permute(1, 2, 0).clamp(0, 255).byte().numpy()
+
+
+def _scaled_levels() -> np.ndarray:
+    """What each of the 256 grey levels becomes, in the roundings of transformers' processor."""
+    rescaled = (np.arange(256) * (1 / 255)).astype(np.float32)
+    return (rescaled - np.float32(0.5)) / np.float32(0.5)
+
+
+_SCALED = _scaled_levels()
+
+
+def _check_pictures(queries: Sequence[Query]) -> None:
+    if not queries:
+        raise InputError("an empty batch: give at least one picture and prompt")
+    counts = {len(query.pictures) for query in queries}
+    if 0 in counts:
+        raise InputError("a prompt without a picture: PaliGemma needs at least one picture")
+    if len(counts) > 1:
+        raise InputError(
+            f"queries of {sorted(counts)} pictures in one batch: batch those of one number together"
+        )
