@@ -1,0 +1,100 @@
+"""From generated ids to a typed prediction: text, scores, boxes, outlines."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from palikit.generation import Generation
+from palikit.model.mask_codec import MaskCodec, paste_mask
+from palikit.prediction import Prediction
+from palikit.request import Request
+from palikit.results import ScoreBasis, Segment, Segments, TokenScore
+from palikit.tasks import parse
+from palikit.tokenizer import Tokenizer
+from palikit.vocab import Coordinates
+
+
+@dataclass(frozen=True)
+class AnswerReader:
+    """Reads what a model wrote.
+
+    Attributes:
+        tokenizer: of the model.
+        coordinates: the grid its location tokens are read on.
+        mask_codec: decoder of segmentation codes; without one segments have no mask.
+        model: the model's name, for the record.
+    """
+
+    tokenizer: Tokenizer
+    coordinates: Coordinates
+    mask_codec: MaskCodec | None
+    model: str
+
+    def __call__(self, request: Request, generation: Generation) -> Prediction[Any]:
+        """The prediction of one request; never raises, whatever the model wrote."""
+        text, scores, basis = self.read_tokens(generation)
+        width, height = request.pictures[0].size
+        result = parse(
+            request.task,
+            text,
+            width,
+            height,
+            coordinates=self.coordinates,
+            token_scores=scores,
+        )
+        if isinstance(result, Segments):
+            result = self._with_masks(result)
+        return Prediction(
+            input=request.input,
+            task=request.task.name,
+            prompt=request.task.prompt,
+            text=text,
+            result=result,
+            score=mean_probability(scores),
+            score_basis=basis,
+            finish_reason=generation.finish_reason,
+            width=width,
+            height=height,
+            model=self.model,
+            token_scores=scores,
+            image=request.pictures[0],
+        )
+
+    def read_tokens(self, generation: Generation) -> tuple[str, tuple[TokenScore, ...], ScoreBasis]:
+        """The text, and for each token its characters and its log-probability.
+
+        All log-probabilities of one text stand on one basis: the grammar's where the whole text
+        follows it, else the vocabulary's.
+        """
+        within = generation.follows_grammar
+        decoder = self.tokenizer.decoder()
+        text, scores = "", []
+        for token in generation.tokens:
+            start = len(text)
+            text += decoder.push(token.id)
+            log_prob = token.grammar_log_prob if within else token.vocabulary_log_prob
+            if log_prob is None:
+                raise AssertionError("a token has a log-probability under neither basis")
+            scores.append(TokenScore(start, len(text), log_prob, within and token.forced))
+        return text + decoder.flush(), tuple(scores), "grammar" if within else "vocabulary"
+
+    def _with_masks(self, segments: Segments) -> Segments:
+        if self.mask_codec is None or not segments.objects:
+            return segments
+        codes = torch.tensor([found.codes for found in segments.objects])
+        with torch.inference_mode():
+            values = self.mask_codec.decode(codes).numpy()
+        objects: tuple[Segment, ...] = tuple(
+            replace(found, mask=paste_mask(value, found.box, segments.width, segments.height))
+            for found, value in zip(segments.objects, values, strict=True)
+        )
+        return replace(segments, objects=objects)
+
+
+def mean_probability(scores: Sequence[TokenScore]) -> float | None:
+    """Geometric mean of the probabilities of the tokens that were not forced; None without any."""
+    free = [score.log_prob for score in scores if not score.forced]
+    return math.exp(sum(free) / len(free)) if free else None

@@ -1,0 +1,132 @@
+"""`load`: from the name of a model to a `Predictor`."""
+
+from pathlib import Path
+
+import torch
+
+from palikit.checkpoints import Checkpoint, find_tokenizer, load_checkpoint, resolve
+from palikit.errors import CheckpointError, InputError
+from palikit.model.mask_codec import MaskCodec, load_mask_codec
+from palikit.options import DType, LoadOptions, Resize
+from palikit.predictor import Predictor
+from palikit.processor import Processor
+from palikit.tokenizer import Tokenizer
+from palikit.vocab import Coordinates
+
+MASK_CODEC_NAMES = ("vae-oid.npz", "mask_codec.safetensors", "mask_codec.npz")
+"""Where a mask codec is looked for beside a checkpoint."""
+
+
+def load(
+    model: str | Path,
+    *,
+    device: str = "auto",
+    dtype: DType = "auto",
+    revision: str | None = None,
+    image_size: int | None = None,
+    resize: Resize = "bicubic",
+    coordinates: Coordinates = "1023",
+    tokenizer: str | None = None,
+    mask_codec: str | None = None,
+) -> Predictor:
+    """Load a model, ready to be asked.
+
+    Args:
+        model: a folder, a `.safetensors` or `.npz` file, or a name on the Hub such as
+            "google/paligemma2-3b-mix-448", with "@revision" or without.
+        device: "auto" (the first CUDA device, else the CPU) or any torch device.
+        dtype: "auto" keeps the checkpoint's own.
+        revision: branch, tag or commit of a name on the Hub.
+        image_size: picture side in pixels, where not the checkpoint's own.
+        resize: "bicubic" (transformers), "bilinear" or "bilinear_no_antialias" (big_vision).
+        coordinates: grid of the location tokens, "1023" (the authors' code) or "1024".
+        tokenizer: tokenizer.json or SentencePiece .model, where none is beside the checkpoint.
+        mask_codec: `vae-oid.npz`, where it is not beside the checkpoint; without one, segments
+            come with their codes but without masks.
+
+    Raises:
+        CheckpointError: missing, damaged or another model's files, or no access to them.
+        ConfigError: the configuration is not PaliGemma's.
+        InputError: an option is out of range.
+    """
+    options = LoadOptions(
+        device=device,
+        dtype=dtype,
+        revision=revision,
+        image_size=image_size,
+        resize=resize,
+        coordinates=coordinates,
+        tokenizer=tokenizer,
+        mask_codec=mask_codec,
+    )
+    return load_with(str(model), options)
+
+
+def load_with(model: str, options: LoadOptions) -> Predictor:
+    """As `load`, with the options in one value."""
+    path = resolve(model, options.revision)
+    text = Tokenizer.load(_tokenizer_path(path, options.tokenizer))
+    checkpoint = load_checkpoint(
+        path,
+        dtype=None if options.dtype == "auto" else getattr(torch, options.dtype),
+        device=pick_device(options.device),
+        image_size=options.image_size,
+    )
+    _check_tokenizer(text, checkpoint)
+    image_size = checkpoint.config.vision_config.image_size
+    return Predictor(
+        checkpoint.model,
+        Processor(text, image_size, options.resize),
+        name=model,
+        coordinates=options.coordinates,
+        mask_codec=_mask_codec(path, options.mask_codec),
+    )
+
+
+def pick_device(name: str) -> torch.device:
+    """The device a name stands for; "auto" is the first CUDA device, else the CPU.
+
+    Raises:
+        InputError: no such device, or this build of PyTorch cannot use it.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise InputError(
+            f"device {name!r} cannot be used here: choose auto, cpu, or a device that "
+            "`palikit env` lists"
+        ) from None
+    return device
+
+
+def _tokenizer_path(checkpoint: Path, given: str | None) -> Path:
+    found = Path(given) if given is not None else find_tokenizer(checkpoint)
+    if found is None:
+        raise CheckpointError(
+            f"{checkpoint} has no tokenizer.json beside its weights: copy it there from a "
+            "PaliGemma checkpoint, or name one with tokenizer="
+        )
+    return found
+
+
+def _check_tokenizer(text: Tokenizer, checkpoint: Checkpoint) -> None:
+    """The tokenizer must be of the model's vocabulary: its ids are rows of the model's table."""
+    config, vocabulary = checkpoint.config, text.vocabulary
+    expected = (config.image_token_index, config.eos_token_id, config.bos_token_id)
+    got = (vocabulary.image_id, vocabulary.eos_id, vocabulary.bos_id)
+    if got != expected:
+        raise CheckpointError(
+            f"the tokenizer is of another model than the weights: its <image>, <eos>, <bos> are "
+            f"{got}, the configuration expects {expected}; use the checkpoint's own tokenizer.json"
+        )
+
+
+def _mask_codec(checkpoint: Path, given: str | None) -> MaskCodec | None:
+    if given is not None:
+        return load_mask_codec(Path(given))
+    folder = checkpoint if checkpoint.is_dir() else checkpoint.parent
+    beside = [folder / name for name in MASK_CODEC_NAMES if (folder / name).is_file()]
+    return load_mask_codec(beside[0]) if beside else None

@@ -1,0 +1,355 @@
+"""The one place where the parts are put together: `load` a model, then ask it about pictures.
+
+pictures + task -> processor -> model + generation -> tokenizer -> tasks.parse -> Prediction
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby, islice
+from typing import Any, overload
+
+from palikit import tasks
+from palikit.answers import AnswerReader
+from palikit.beam_search import beam_search
+from palikit.errors import InputError
+from palikit.generation import generate, stream
+from palikit.grammar import ObjectGrammar
+from palikit.model.mask_codec import MaskCodec
+from palikit.model.paligemma import PaliGemma
+from palikit.options import GenerationOptions
+from palikit.prediction import Prediction
+from palikit.processor import Processor, Query
+from palikit.request import (
+    ManyInputs,
+    PictureInput,
+    Request,
+    describe_input,
+    open_pictures,
+    pair_requests,
+)
+from palikit.results import Answer, Box, Caption, Detections, OcrText, Segments
+from palikit.tasks import Task
+from palikit.vocab import CODES_PER_MASK, Coordinates
+
+BATCH_SIZE = 8
+"""Inputs that go through the model together when there are many."""
+
+
+class Predictor:
+    """A loaded model with everything needed to ask it.
+
+    Every method takes one input and returns one `Prediction`, or a list of inputs and returns a
+    list; `answer`, `question` and `generate` also take a list of texts, which share the work on a
+    single picture. An input is a path, URL, bytes, PIL picture, NumPy array, `Video` or `Pictures`.
+    """
+
+    def __init__(
+        self,
+        model: PaliGemma,
+        processor: Processor,
+        *,
+        name: str,
+        coordinates: Coordinates = "1023",
+        mask_codec: MaskCodec | None = None,
+    ) -> None:
+        self.model = model
+        self.processor = processor
+        self.name = name
+        self.coordinates = coordinates
+        self.mask_codec = mask_codec
+        self._read = AnswerReader(processor.tokenizer, coordinates, mask_codec, name)
+
+    @overload
+    def caption(
+        self,
+        picture: PictureInput,
+        language: str = "en",
+        *,
+        options: GenerationOptions | None = None,
+    ) -> Prediction[Caption]: ...
+    @overload
+    def caption(
+        self, picture: ManyInputs, language: str = "en", *, options: GenerationOptions | None = None
+    ) -> list[Prediction[Caption]]: ...
+    def caption(
+        self,
+        picture: PictureInput | ManyInputs,
+        language: str = "en",
+        *,
+        options: GenerationOptions | None = None,
+    ) -> Any:
+        """A caption."""
+        return self._ask(picture, tasks.caption(language), options)
+
+    @overload
+    def describe(
+        self,
+        picture: PictureInput,
+        language: str = "en",
+        *,
+        options: GenerationOptions | None = None,
+    ) -> Prediction[Caption]: ...
+    @overload
+    def describe(
+        self, picture: ManyInputs, language: str = "en", *, options: GenerationOptions | None = None
+    ) -> list[Prediction[Caption]]: ...
+    def describe(
+        self,
+        picture: PictureInput | ManyInputs,
+        language: str = "en",
+        *,
+        options: GenerationOptions | None = None,
+    ) -> Any:
+        """A longer description."""
+        return self._ask(picture, tasks.describe(language), options)
+
+    @overload
+    def answer(
+        self,
+        picture: PictureInput,
+        question: str,
+        language: str = "en",
+        *,
+        options: GenerationOptions | None = None,
+    ) -> Prediction[Answer]: ...
+    @overload
+    def answer(
+        self,
+        picture: ManyInputs,
+        question: str | list[str],
+        language: str = "en",
+        *,
+        options: GenerationOptions | None = None,
+    ) -> list[Prediction[Answer]]: ...
+    @overload
+    def answer(
+        self,
+        picture: PictureInput,
+        question: list[str],
+        language: str = "en",
+        *,
+        options: GenerationOptions | None = None,
+    ) -> list[Prediction[Answer]]: ...
+    def answer(
+        self,
+        picture: PictureInput | ManyInputs,
+        question: str | list[str],
+        language: str = "en",
+        *,
+        options: GenerationOptions | None = None,
+    ) -> Any:
+        """The answer to a question, or to each of a list of questions."""
+        return self._ask(
+            picture, _each(question, lambda text: tasks.answer(text, language)), options
+        )
+
+    @overload
+    def ocr(
+        self, picture: PictureInput, *, options: GenerationOptions | None = None
+    ) -> Prediction[OcrText]: ...
+    @overload
+    def ocr(
+        self, picture: ManyInputs, *, options: GenerationOptions | None = None
+    ) -> list[Prediction[OcrText]]: ...
+    def ocr(
+        self, picture: PictureInput | ManyInputs, *, options: GenerationOptions | None = None
+    ) -> Any:
+        """The text in the picture."""
+        return self._ask(picture, tasks.ocr(), options)
+
+    @overload
+    def detect(
+        self,
+        picture: PictureInput,
+        labels: str | Sequence[str],
+        *,
+        options: GenerationOptions | None = None,
+    ) -> Prediction[Detections]: ...
+    @overload
+    def detect(
+        self,
+        picture: ManyInputs,
+        labels: str | Sequence[str],
+        *,
+        options: GenerationOptions | None = None,
+    ) -> list[Prediction[Detections]]: ...
+    def detect(
+        self,
+        picture: PictureInput | ManyInputs,
+        labels: str | Sequence[str],
+        *,
+        options: GenerationOptions | None = None,
+    ) -> Any:
+        """Boxes around what the labels name: a sequence, or one text such as "cat ; dog"."""
+        return self._ask(picture, tasks.detect(labels), options)
+
+    @overload
+    def segment(
+        self,
+        picture: PictureInput,
+        labels: str | Sequence[str],
+        *,
+        options: GenerationOptions | None = None,
+    ) -> Prediction[Segments]: ...
+    @overload
+    def segment(
+        self,
+        picture: ManyInputs,
+        labels: str | Sequence[str],
+        *,
+        options: GenerationOptions | None = None,
+    ) -> list[Prediction[Segments]]: ...
+    def segment(
+        self,
+        picture: PictureInput | ManyInputs,
+        labels: str | Sequence[str],
+        *,
+        options: GenerationOptions | None = None,
+    ) -> Any:
+        """Boxes and outlines of what the labels name, as `detect` takes them."""
+        return self._ask(picture, tasks.segment(labels), options)
+
+    @overload
+    def refer(
+        self, picture: PictureInput, expression: str, *, options: GenerationOptions | None = None
+    ) -> Prediction[Segments]: ...
+    @overload
+    def refer(
+        self, picture: ManyInputs, expression: str, *, options: GenerationOptions | None = None
+    ) -> list[Prediction[Segments]]: ...
+    def refer(
+        self,
+        picture: PictureInput | ManyInputs,
+        expression: str,
+        *,
+        options: GenerationOptions | None = None,
+    ) -> Any:
+        """The outline of what a phrase means, of a checkpoint fine-tuned on RefCOCO."""
+        return self._ask(picture, tasks.refer(expression), options)
+
+    @overload
+    def generate(
+        self, picture: PictureInput, prompt: str, *, options: GenerationOptions | None = None
+    ) -> Prediction[Answer]: ...
+    @overload
+    def generate(
+        self,
+        picture: ManyInputs,
+        prompt: str | list[str],
+        *,
+        options: GenerationOptions | None = None,
+    ) -> list[Prediction[Answer]]: ...
+    @overload
+    def generate(
+        self,
+        picture: PictureInput,
+        prompt: list[str],
+        *,
+        options: GenerationOptions | None = None,
+    ) -> list[Prediction[Answer]]: ...
+    def generate(
+        self,
+        picture: PictureInput | ManyInputs,
+        prompt: str | list[str],
+        *,
+        options: GenerationOptions | None = None,
+    ) -> Any:
+        """The reply to any prompt, sent as it is, or to each of a list of prompts."""
+        return self._ask(picture, _each(prompt, tasks.plain), options)
+
+    def caption_region(
+        self, picture: PictureInput, box: Box, *, options: GenerationOptions | None = None
+    ) -> Prediction[Caption]:
+        """A caption of what is inside `box`, in pixels of the picture."""
+        pictures = open_pictures(picture)
+        task = tasks.grounded_caption(box, *pictures[0].size, self.coordinates)
+        return self.predict([Request(pictures, task, describe_input(picture))], options)[0]
+
+    def stream(
+        self, picture: PictureInput, task: Task | str, *, options: GenerationOptions | None = None
+    ) -> Iterator[str]:
+        """The reply in pieces as it is written; a text is sent as `generate` sends it.
+
+        Under a grammar a piece is a whole object. Beams cannot be streamed.
+
+        Raises:
+            InputError: `options` asks for beams.
+        """
+        options = options or GenerationOptions()
+        if options.num_beams > 1:
+            raise InputError("a beam search writes its text at the end: stream with num_beams 1")
+        task = tasks.plain(task) if isinstance(task, str) else task
+        request = Request(open_pictures(picture), task, describe_input(picture))
+        inputs = self.processor([_query(request)]).to(self.model.device)
+        decoder = self.processor.tokenizer.decoder()
+        for token in stream(self.model, inputs, options, self.grammar(task)):
+            if piece := decoder.push(token.id):
+                yield piece
+        if rest := decoder.flush():
+            yield rest
+
+    def predict(
+        self,
+        requests: Iterable[Request],
+        options: GenerationOptions | None = None,
+        *,
+        batch_size: int = BATCH_SIZE,
+    ) -> list[Prediction[Any]]:
+        """Answer requests in batches, in order; batching changes no answer.
+
+        Requests are taken when their batch is formed, so that an iterator may open its pictures
+        only then. A batch holds neighbours with the same number of pictures.
+        """
+        options = options or GenerationOptions()
+        answers: list[Prediction[Any]] = []
+        for _, run in groupby(requests, key=lambda request: len(request.pictures)):
+            while batch := list(islice(run, batch_size)):
+                answers += self._predict_batch(batch, options)
+        return answers
+
+    def grammar(self, task: Task) -> ObjectGrammar | None:
+        """The form of the answer to `detect` and `segment`; None for other tasks."""
+        if task.name not in ("detect", "segment"):
+            return None
+        text = self.processor.tokenizer
+        return ObjectGrammar(
+            loc_ids=text.vocabulary.loc_ids,
+            seg_ids=text.vocabulary.seg_ids,
+            num_codes=CODES_PER_MASK if task.name == "segment" else 0,
+            labels=[tuple(text.encode(f" {label}")) for label in task.labels],
+            separator=tuple(text.encode(tasks.SEPARATOR)),
+            eos_id=text.vocabulary.eos_id,
+        )
+
+    def _predict_batch(
+        self, batch: list[Request], options: GenerationOptions
+    ) -> list[Prediction[Any]]:
+        inputs = self.processor([_query(request) for request in batch]).to(self.model.device)
+        grammars = [self.grammar(request.task) for request in batch]
+        decode = beam_search if options.num_beams > 1 else generate
+        generations = decode(self.model, inputs, options, grammars)
+        return [
+            self._read(request, generation)
+            for request, generation in zip(batch, generations, strict=True)
+        ]
+
+    def _ask(
+        self,
+        picture: PictureInput | ManyInputs,
+        task: Task | list[Task],
+        options: GenerationOptions | None,
+    ) -> Any:
+        """One prediction for one input and one task, else a list."""
+        is_single = not isinstance(picture, list | tuple) and isinstance(task, Task)
+        sources = list(picture) if isinstance(picture, list | tuple) else [picture]
+        task_list = [task] if isinstance(task, Task) else task
+        answers = self.predict(pair_requests(sources, task_list), options)
+        return answers[0] if is_single else answers
+
+
+def _query(request: Request) -> Query:
+    task = request.task
+    return Query(request.pictures, task.prompt, allow_special=task.allow_special)
+
+
+def _each(text: str | list[str], make: Callable[[str], Task]) -> Task | list[Task]:
+    return make(text) if isinstance(text, str) else [make(each) for each in text]

@@ -1,0 +1,99 @@
+"""Models, a tokenizer and pictures small enough for every test, all made from seeds."""
+
+import json
+from functools import cache
+
+import numpy as np
+import torch
+from PIL import Image
+
+from palikit.config import PaliGemmaConfig, TextConfig, VisionConfig
+from palikit.model.attention import AttentionFunction, attention
+from palikit.model.paligemma import PaliGemma
+from palikit.processor import Processor
+from palikit.sentencepiece_model import Kind, Piece, _extend, _tokenizer_json
+from palikit.tokenizer import Tokenizer, _split_control_tokens
+
+FAMILIES = ("paligemma", "paligemma2", "paligemma2-28b")
+"""Gemma 1 with one key head; Gemma 2; Gemma 2 whose query scale is not that of the head size."""
+
+WORDS = ["▁cat", "▁dog", "▁;", "ca", "at", "cat", "do", "og", "dog", "▁c", "▁d", "▁big", "▁en"]
+
+
+@cache
+def tokenizer_json() -> str:
+    """A tokenizer of the released file's structure with a vocabulary of some 1600 pieces."""
+    control = [Piece(name, 0.0, Kind.CONTROL) for name in ("<pad>", "<eos>", "<bos>")]
+    pieces = [*control, Piece("<unk>", 0.0, Kind.UNKNOWN)]
+    pieces += [Piece("\n" * n, 0.0, Kind.USER_DEFINED) for n in (1, 2)]
+    pieces += [Piece(f"<0x{byte:02X}>", 0.0, Kind.BYTE) for byte in range(256)]
+    letters = [chr(code) for code in range(33, 127)] + ["▁", "é", "猫"]
+    parts = {word[:n] for word in WORDS for n in range(2, len(word) + 1)} | set(WORDS)
+    ordered = letters + sorted(parts, key=lambda part: (len(part), part))
+    pieces += [Piece(text, -float(rank), Kind.NORMAL) for rank, text in enumerate(ordered)]
+    return json.dumps(_tokenizer_json(_extend(pieces)), ensure_ascii=False)
+
+
+@cache
+def tokenizer() -> Tokenizer:
+    from tokenizers import Tokenizer as TokenizerFile
+
+    text, vocabulary = _split_control_tokens(tokenizer_json())
+    return Tokenizer(TokenizerFile.from_str(text), vocabulary)
+
+
+def config(family: str = "paligemma2", *, image_size: int = 28, rows: int = 0) -> PaliGemmaConfig:
+    """Two layers, width 32; the table has 64 rows behind the last id unless `rows` says else."""
+    vocabulary = tokenizer().vocabulary
+    is_second = family != "paligemma"
+    text = TextConfig(
+        model_type="gemma2" if is_second else "gemma",
+        vocab_size=rows or vocabulary.image_id + 64,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2 if is_second else 1,
+        head_dim=16,
+        query_pre_attn_scalar=24.0 if family == "paligemma2-28b" else 16.0,
+        attn_logit_softcapping=50.0 if is_second else None,
+        final_logit_softcapping=30.0 if is_second else None,
+    )
+    vision = VisionConfig(
+        hidden_size=24,
+        intermediate_size=40,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        image_size=image_size,
+    )
+    return PaliGemmaConfig(vision, text, image_token_index=vocabulary.image_id)
+
+
+def model(
+    family: str = "paligemma2",
+    *,
+    seed: int = 0,
+    image_size: int = 28,
+    attention_function: AttentionFunction = attention,
+) -> PaliGemma:
+    """Random weights large enough that soft caps, masks and positions all matter."""
+    made = PaliGemma(config(family, image_size=image_size), attention_function).eval()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, weight in sorted(made.named_parameters()):
+            scale = 0.1 if weight.ndim == 1 else 1.5 if "embed_tokens" in name else 0.4
+            weight.copy_(torch.randn(weight.shape, generator=generator) * scale)
+    return made
+
+
+def predictor(family: str = "paligemma2", *, seed: int = 0, image_size: int = 28):
+    from palikit.predictor import Predictor
+
+    made = model(family, seed=seed, image_size=image_size)
+    return Predictor(made, Processor(tokenizer(), image_size), name=f"tiny-{family}")
+
+
+def picture(seed: int = 0, size: tuple[int, int] = (40, 30)) -> Image.Image:
+    """An RGB picture of random blocks, `size` as (width, height)."""
+    blocks = np.random.default_rng(seed).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    return Image.fromarray(blocks).resize(size, Image.Resampling.NEAREST)
