@@ -18,7 +18,7 @@ from palikit.model.inputs import ModelInputs
 from palikit.model.paligemma import PaliGemma
 from tests import tiny
 
-CLOSE = 1e-4
+CLOSE = 1e-3
 """Largest difference of float32 logits, whose standard deviation here is about 10."""
 
 families = pytest.mark.parametrize("family", tiny.FAMILIES)
@@ -177,7 +177,7 @@ def test_chosen_rows_of_the_head_equal_the_whole_head() -> None:
 
 def test_the_output_cap_can_be_left_out() -> None:
     decoder = tiny.model().language_model
-    hidden = torch.randn(2, 32) * 3
+    hidden = torch.randn(2, 32) * 30
     raw = decoder.logits(hidden, softcap=False)
     assert raw.abs().max() > 30
     torch.testing.assert_close(decoder.logits(hidden), 30 * torch.tanh(raw / 30))

@@ -14,6 +14,8 @@ from palikit.processor import Processor
 from palikit.sentencepiece_model import Kind, Piece, _extend, _tokenizer_json
 from palikit.tokenizer import Tokenizer, _split_control_tokens
 
+torch.set_num_threads(1)  # such models are slower on several
+
 FAMILIES = ("paligemma", "paligemma2", "paligemma2-28b")
 """Gemma 1 with one key head; Gemma 2; Gemma 2 whose query scale is not that of the head size."""
 
@@ -76,14 +78,22 @@ def model(
     image_size: int = 28,
     attention_function: AttentionFunction = attention,
 ) -> PaliGemma:
-    """Random weights large enough that soft caps, masks and positions all matter."""
+    """Random weights such that soft caps, masks, positions and every earlier token matter."""
     made = PaliGemma(config(family, image_size=image_size), attention_function).eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, weight in sorted(made.named_parameters()):
-            scale = 0.1 if weight.ndim == 1 else 1.5 if "embed_tokens" in name else 0.4
-            weight.copy_(torch.randn(weight.shape, generator=generator) * scale)
+            weight.copy_(torch.randn(weight.shape, generator=generator) * _scale(name, weight.ndim))
+        made.language_model.norm.weight += 20.0  # logits that reach the output cap
     return made
+
+
+def _scale(name: str, ndim: int) -> float:
+    if "embed_tokens" in name:
+        return 0.1  # small beside the layers' part, or every token would predict itself
+    if "q_proj" in name:
+        return 1.0  # scores that reach the attention cap
+    return 0.1 if ndim == 1 else 0.4
 
 
 def predictor(family: str = "paligemma2", *, seed: int = 0, image_size: int = 28):

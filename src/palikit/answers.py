@@ -5,16 +5,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from palikit.generation import Generation
+from palikit.masks import Mask
 from palikit.model.mask_codec import MaskCodec, paste_mask
 from palikit.prediction import Prediction
 from palikit.request import Request
-from palikit.results import ScoreBasis, Segment, Segments, TokenScore
+from palikit.results import Box, ScoreBasis, Segment, Segments, TokenScore
 from palikit.tasks import parse
 from palikit.tokenizer import Tokenizer
-from palikit.vocab import Coordinates
+from palikit.vocab import Coordinates, MaskEdges
 
 
 @dataclass(frozen=True)
@@ -26,12 +29,14 @@ class AnswerReader:
         coordinates: the grid its location tokens are read on.
         mask_codec: decoder of segmentation codes; without one segments have no mask.
         model: the model's name, for the record.
+        mask_edges: how the edges of a box become pixels for its mask.
     """
 
     tokenizer: Tokenizer
     coordinates: Coordinates
     mask_codec: MaskCodec | None
     model: str
+    mask_edges: MaskEdges = "round"
 
     def __call__(self, request: Request, generation: Generation) -> Prediction[Any]:
         """The prediction of one request; never raises, whatever the model wrote."""
@@ -88,10 +93,13 @@ class AnswerReader:
         with torch.inference_mode():
             values = self.mask_codec.decode(codes).numpy()
         objects: tuple[Segment, ...] = tuple(
-            replace(found, mask=paste_mask(value, found.box, segments.width, segments.height))
+            replace(found, mask=self._mask(value, found.box, segments))
             for found, value in zip(segments.objects, values, strict=True)
         )
         return replace(segments, objects=objects)
+
+    def _mask(self, values: npt.NDArray[np.float32], box: Box, segments: Segments) -> Mask:
+        return paste_mask(values, box, segments.width, segments.height, edges=self.mask_edges)
 
 
 def mean_probability(scores: Sequence[TokenScore]) -> float | None:

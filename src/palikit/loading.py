@@ -11,7 +11,7 @@ from palikit.options import DType, LoadOptions, Resize
 from palikit.predictor import Predictor
 from palikit.processor import Processor
 from palikit.tokenizer import Tokenizer
-from palikit.vocab import Coordinates
+from palikit.vocab import Coordinates, MaskEdges
 
 MASK_CODEC_NAMES = ("vae-oid.npz", "mask_codec.safetensors", "mask_codec.npz")
 """Where a mask codec is looked for beside a checkpoint."""
@@ -26,6 +26,7 @@ def load(
     image_size: int | None = None,
     resize: Resize = "bicubic",
     coordinates: Coordinates = "1023",
+    mask_edges: MaskEdges = "round",
     tokenizer: str | None = None,
     mask_codec: str | None = None,
 ) -> Predictor:
@@ -40,6 +41,7 @@ def load(
         image_size: picture side in pixels, where not the checkpoint's own.
         resize: "bicubic" (transformers), "bilinear" or "bilinear_no_antialias" (big_vision).
         coordinates: grid of the location tokens, "1023" (the authors' code) or "1024".
+        mask_edges: how box edges become pixels for a mask: "round" or "truncate" (the evaluator).
         tokenizer: tokenizer.json or SentencePiece .model, where none is beside the checkpoint.
         mask_codec: `vae-oid.npz`, where it is not beside the checkpoint; without one, segments
             come with their codes but without masks.
@@ -56,6 +58,7 @@ def load(
         image_size=image_size,
         resize=resize,
         coordinates=coordinates,
+        mask_edges=mask_edges,
         tokenizer=tokenizer,
         mask_codec=mask_codec,
     )
@@ -79,6 +82,7 @@ def load_with(model: str, options: LoadOptions) -> Predictor:
         Processor(text, image_size, options.resize),
         name=model,
         coordinates=options.coordinates,
+        mask_edges=options.mask_edges,
         mask_codec=_mask_codec(path, options.mask_codec),
     )
 

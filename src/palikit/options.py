@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from palikit.errors import InputError
-from palikit.vocab import Coordinates
+from palikit.vocab import Coordinates, MaskEdges
 
 Resize = Literal["bicubic", "bilinear", "bilinear_no_antialias"]
 DType = Literal["auto", "float32", "bfloat16", "float16"]
@@ -65,6 +65,9 @@ class LoadOptions:
     )
     coordinates: Coordinates = option(
         "1023", "Grid of the location tokens: 1023 (the authors' code) or 1024 (the release post)."
+    )
+    mask_edges: MaskEdges = option(
+        "round", "How box edges become pixels for a mask: round, or truncate (the evaluator's way)."
     )
     tokenizer: str | None = option(
         None,

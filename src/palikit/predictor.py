@@ -28,7 +28,7 @@ from palikit.request import (
 )
 from palikit.results import Answer, Box, Caption, Detections, OcrText, Segments
 from palikit.tasks import Task
-from palikit.vocab import CODES_PER_MASK, Coordinates
+from palikit.vocab import CODES_PER_MASK, Coordinates, MaskEdges
 
 BATCH_SIZE = 8
 """Inputs that go through the model together when there are many."""
@@ -50,13 +50,14 @@ class Predictor:
         name: str,
         coordinates: Coordinates = "1023",
         mask_codec: MaskCodec | None = None,
+        mask_edges: MaskEdges = "round",
     ) -> None:
         self.model = model
         self.processor = processor
         self.name = name
         self.coordinates = coordinates
         self.mask_codec = mask_codec
-        self._read = AnswerReader(processor.tokenizer, coordinates, mask_codec, name)
+        self._read = AnswerReader(processor.tokenizer, coordinates, mask_codec, name, mask_edges)
 
     @overload
     def caption(

@@ -26,6 +26,15 @@ Coordinates = Literal["1023", "1024"]
 """
 
 
+MaskEdges = Literal["round", "truncate"]
+"""How the edges of a box become whole pixels when a mask is put into it.
+
+`"round"`: to the nearest pixel border, the reverse of how training masks are cut out of theirs.
+`"truncate"`: the fraction is dropped, as the authors' segmentation evaluator does. It loses up to
+a pixel at half of the edges, which only small objects notice.
+"""
+
+
 @dataclass(frozen=True)
 class Vocabulary:
     """Where the special ids lie. The defaults are those of every published checkpoint."""
