@@ -1,0 +1,130 @@
+"""What a checkpoint is, told from headers alone: no weight is read and no model is built."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from palikit.checkpoints import npz_reader, safetensors_reader
+from palikit.checkpoints.layout import CheckpointFiles, Format, find_files, find_tokenizer
+from palikit.config import PaliGemmaConfig, kv_bytes_per_token, parameter_count, size_name
+from palikit.errors import CheckpointError
+from palikit.model.attention import MAX_SCORES
+
+TEXT_TOKENS = 256
+"""Prompt and answer together, for the estimate of memory: `GenerationOptions`' default answer."""
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """One file of weights and its size in bytes."""
+
+    name: str
+    nbytes: int
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A checkpoint as its headers describe it.
+
+    Attributes:
+        path: what was looked at.
+        format: "transformers" or "npz".
+        config: of the model.
+        family: "PaliGemma" or "PaliGemma 2".
+        size: "3B", "10B", "28B", or such as "12M" for other models.
+        image_size: picture side in pixels.
+        dtypes: names of the stored dtypes, that of most weights first.
+        files: the weight files.
+        parameter_count: number of weights.
+        vocab_rows: rows of the embedding table: 257152 as trained, 257216 as Hugging Face pads it.
+        memory_bytes: needed to answer about one picture; see `memory_bytes`.
+        problems: what is missing, damaged or of another model, a sentence each.
+    """
+
+    path: Path
+    format: Format
+    config: PaliGemmaConfig
+    family: str
+    size: str
+    image_size: int
+    dtypes: tuple[str, ...]
+    files: tuple[WeightFile, ...]
+    parameter_count: int
+    vocab_rows: int
+    memory_bytes: int
+    problems: tuple[str, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is missing or damaged."""
+        return not self.problems
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all weight files."""
+        return sum(file.nbytes for file in self.files)
+
+
+def inspect_checkpoint(path: Path) -> Inspection:
+    """Read the headers of a checkpoint.
+
+    Raises:
+        CheckpointError: nothing there, no config, pickled weights, or an `.npz` of another model.
+        ConfigError: the config is not PaliGemma's.
+    """
+    files = find_files(path)
+    config, dtypes, problems = _contents(files)
+    if find_tokenizer(path) is None:
+        problems = (*problems, "there is no tokenizer.json beside the weights; give one with them")
+    stored = dtypes[0] if dtypes else torch.float32
+    return Inspection(
+        path=path,
+        format=files.format,
+        config=config,
+        family=config.family,
+        size=size_name(config),
+        image_size=config.vision_config.image_size,
+        dtypes=tuple(str(dtype).removeprefix("torch.") for dtype in dtypes),
+        files=tuple(WeightFile(file.name, file.stat().st_size) for file in files.weights),
+        parameter_count=parameter_count(config),
+        vocab_rows=config.text_config.vocab_size,
+        memory_bytes=memory_bytes(config, stored.itemsize),
+        problems=problems,
+    )
+
+
+def memory_bytes(config: PaliGemmaConfig, itemsize: int) -> int:
+    """An estimate of the memory that one answer about one picture takes.
+
+    The sum of the weights, the key/value cache of the picture and 256 tokens of text, and the
+    larger of the two peaks of activations: in the tower's MLP, 2 F + 4 D numbers an image token,
+    or in the decoder's, 3 M + 4 W numbers a token, with a block of attention scores in float32
+    (three copies of it where scores are capped).
+
+    Args:
+        config: the model.
+        itemsize: bytes of a weight and of an activation: 2 for bfloat16, 4 for float32.
+    """
+    vision, text = config.vision_config, config.text_config
+    tokens = vision.num_image_tokens + TEXT_TOKENS
+    weights = parameter_count(config) * itemsize
+    cache = kv_bytes_per_token(config, itemsize) * tokens
+    tower = vision.num_image_tokens * (2 * vision.intermediate_size + 4 * vision.hidden_size)
+    decoder = tokens * (3 * text.intermediate_size + 4 * text.hidden_size)
+    scores = min(MAX_SCORES, text.num_attention_heads * tokens**2) * 4 * 3
+    return weights + cache + max(tower * itemsize, decoder * itemsize + scores)
+
+
+def _contents(
+    files: CheckpointFiles,
+) -> tuple[PaliGemmaConfig, tuple[torch.dtype, ...], tuple[str, ...]]:
+    if files.format == "npz":
+        arrays = npz_reader.read_contents(files.weights[0])
+        if arrays.config is None:
+            raise CheckpointError(f"{files.weights[0]} is not a PaliGemma: {arrays.mismatch}")
+        problems = (str(arrays.mismatch),) if arrays.mismatch else ()
+        return arrays.config, arrays.dtypes, problems
+    contents = safetensors_reader.read_contents(files)
+    mismatch = (str(contents.mismatch),) if contents.mismatch else ()
+    return contents.config, contents.dtypes, (*contents.damage, *mismatch)
