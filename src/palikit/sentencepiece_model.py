@@ -129,16 +129,18 @@ def _merges(pieces: list[Piece], vocab: dict[str, int]) -> list[list[str]]:
     """The merge list: SentencePiece joins the neighbours whose union scores highest.
 
     Every way to split a piece into two known pieces is a merge of the piece's score; among those
-    of one score, a longer left part comes first, as in the released tokenizer.json.
+    of one score, the longer left, then the longer right part comes first, as in the released tokenizer.json. User-defined
+    pieces are among them for the runs of spaces, which are not found in the text as it is: there
+    they are spaces still, not "▁".
     """
     ranked = [
-        (-piece.score, -len(left), left, right)
+        (-piece.score, -len(left), -len(right), left, right)
         for piece in pieces
-        if piece.kind == Kind.NORMAL
+        if piece.kind in {Kind.NORMAL, Kind.USER_DEFINED}
         for left, right in _splits(piece.text)
         if left in vocab and right in vocab
     ]
-    ranked.sort(key=lambda merge: merge[:2])
+    ranked.sort(key=lambda merge: merge[:3])
     return [[left, right] for *_, left, right in ranked]
 
 
