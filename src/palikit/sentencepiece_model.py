@@ -129,9 +129,9 @@ def _merges(pieces: list[Piece], vocab: dict[str, int]) -> list[list[str]]:
     """The merge list: SentencePiece joins the neighbours whose union scores highest.
 
     Every way to split a piece into two known pieces is a merge of the piece's score; among those
-    of one score, the longer left, then the longer right part comes first, as in the released tokenizer.json. User-defined
-    pieces are among them for the runs of spaces, which are not found in the text as it is: there
-    they are spaces still, not "▁".
+    of one score, the longer left, then the longer right part comes first, as in the released
+    tokenizer.json. User-defined pieces are among them for the runs of spaces, which are not found
+    in the text as it is: there they are spaces still, not "▁".
     """
     ranked = [
         (-piece.score, -len(left), -len(right), left, right)
