@@ -1,0 +1,228 @@
+"""Asking a model: one and many inputs, typed answers, scores, outlines."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from palikit import GenerationOptions, InputError, Pictures, Video, tasks
+from palikit.model.mask_codec import MaskCodec
+from palikit.predictor import Predictor
+from palikit.results import Answer, Box, Caption, Detections, OcrText, Segments
+from palikit.video import load_frames
+from tests import tiny
+
+SHORT = GenerationOptions(max_new_tokens=8)
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    return tiny.predictor()
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.png"
+    tiny.picture().save(path)
+    return path
+
+
+def test_each_verb_gives_its_type_of_result(predictor: Predictor, photo: Path) -> None:
+    results = [
+        predictor.caption(photo, options=SHORT).result,
+        predictor.describe(photo, "de", options=SHORT).result,
+        predictor.answer(photo, "what?", options=SHORT).result,
+        predictor.ocr(photo, options=SHORT).result,
+        predictor.detect(photo, "cat ; dog").result,
+        predictor.segment(photo, ["cat", "dog"]).result,
+        predictor.refer(photo, "the left cat", options=SHORT).result,
+        predictor.generate(photo, "", options=SHORT).result,
+        predictor.caption_region(photo, Box(5, 5, 30, 20), options=SHORT).result,
+    ]
+    expected = [Caption, Caption, Answer, OcrText, Detections, Segments, Segments, Answer, Caption]
+    assert [type(result) for result in results] == expected
+
+
+def test_the_record_says_what_was_asked_and_answered(predictor: Predictor, photo: Path) -> None:
+    answer = predictor.answer(photo, "how many?", "fr", options=SHORT)
+    record = answer.to_dict()
+    assert record["input"] == str(photo)
+    assert record["task"] == "answer"
+    assert record["prompt"] == "answer fr how many?"
+    assert record["result"] == {"text": answer.text}
+    assert (record["width"], record["height"]) == (40, 30)
+    assert record["model"] == "tiny-paligemma2"
+    assert record["finish_reason"] in {"stop", "length"}
+
+
+def test_many_inputs_give_a_list_equal_to_single_calls(predictor: Predictor) -> None:
+    pictures = [tiny.picture(seed) for seed in range(11)]  # more than a batch
+    together = predictor.caption(pictures, options=SHORT)
+    alone = [predictor.caption(picture, options=SHORT) for picture in pictures]
+    assert [each.text for each in together] == [each.text for each in alone]
+    for one, other in zip(together, alone, strict=True):
+        assert one.score == pytest.approx(other.score, abs=1e-4)
+
+
+def test_a_list_of_questions_shares_the_work_on_one_picture(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    tower = predictor.model.encode_images
+
+    def counted(pixel_values: torch.Tensor) -> torch.Tensor:
+        seen.append(len(pixel_values))
+        return tower(pixel_values)
+
+    monkeypatch.setattr(predictor.model, "encode_images", counted)
+    questions = ["what?", "where is the dog?", "how many?"]
+    answers = predictor.answer(tiny.picture(), questions, options=SHORT)
+    assert seen == [1]
+    alone = [predictor.answer(tiny.picture(), q, options=SHORT).text for q in questions]
+    assert [each.text for each in answers] == alone
+
+
+def test_pictures_and_questions_go_in_step(predictor: Predictor) -> None:
+    pictures, questions = [tiny.picture(1), tiny.picture(2)], ["what?", "where?"]
+    answers = predictor.answer(pictures, questions, options=SHORT)
+    assert [each.prompt for each in answers] == ["answer en what?", "answer en where?"]
+    with pytest.raises(InputError, match="2 pictures and 3 texts"):
+        predictor.answer(pictures, ["a", "b", "c"])
+
+
+def test_several_pictures_can_be_one_input(predictor: Predictor) -> None:
+    pair = Pictures(tiny.picture(1), tiny.picture(2))
+    swapped = Pictures(tiny.picture(2), tiny.picture(1))
+    first, second = (predictor.answer(each, "same?", options=SHORT) for each in (pair, swapped))
+    assert first.text != second.text
+    mixed = predictor.caption([tiny.picture(1), pair, tiny.picture(2)], options=SHORT)
+    assert mixed[1].text == predictor.caption(pair, options=SHORT).text
+    with pytest.raises(InputError, match="at least one picture"):
+        Pictures()
+
+
+def test_a_video_is_a_row_of_its_frames(predictor: Predictor, tmp_path: Path) -> None:
+    frames = [tiny.picture(seed) for seed in range(4)]
+    frames[0].save(tmp_path / "clip.gif", save_all=True, append_images=frames[1:])
+    clip = predictor.caption(Video(tmp_path / "clip.gif", 2), options=SHORT)
+    taken = Pictures(*load_frames(tmp_path / "clip.gif", 2))
+    assert clip.text == predictor.caption(taken, options=SHORT).text
+    assert clip.text != predictor.caption(tmp_path / "clip.gif", options=SHORT).text
+
+
+def test_an_animation_without_more_is_its_first_frame(predictor: Predictor, tmp_path: Path) -> None:
+    frames = [tiny.picture(seed) for seed in range(2)]
+    frames[0].save(tmp_path / "clip.webp", save_all=True, append_images=frames[1:], lossless=True)
+    still = predictor.caption(tmp_path / "clip.webp", options=SHORT)
+    assert still.text == predictor.caption(frames[0], options=SHORT).text
+
+
+def test_the_score_is_the_geometric_mean_over_unforced_tokens(predictor: Predictor) -> None:
+    found = predictor.detect(tiny.picture(), "cat")
+    assert found.score_basis == "grammar"
+    free = [score.log_prob for score in found.token_scores if not score.forced]
+    assert len(free) < len(found.token_scores)
+    assert found.score == pytest.approx(math.exp(sum(free) / len(free)))
+
+
+def test_token_scores_cover_the_text_without_gaps(predictor: Predictor) -> None:
+    answer = predictor.caption(tiny.picture(), options=GenerationOptions(max_new_tokens=40))
+    place = 0
+    for score in answer.token_scores:
+        assert score.start == place
+        place = score.end
+    assert answer.text[place:] == "\ufffd" * (len(answer.text) - place)
+
+
+def test_scores_say_on_which_basis_they_stand(predictor: Predictor) -> None:
+    free = GenerationOptions(grammar=False, max_new_tokens=8)
+    assert predictor.detect(tiny.picture(), "cat", options=free).score_basis == "vocabulary"
+    assert predictor.detect(tiny.picture(), "cat").score_basis == "grammar"
+    assert predictor.caption(tiny.picture(), options=SHORT).score_basis == "vocabulary"
+
+
+def test_a_label_that_spells_a_token_is_refused(predictor: Predictor) -> None:
+    with pytest.raises(InputError, match="<loc0001>"):
+        predictor.detect(tiny.picture(), "cat <loc0001>")
+
+
+def test_control_tokens_in_a_question_are_plain_text(predictor: Predictor) -> None:
+    request = tasks.answer("what is <loc0001>?")
+    assert not request.allow_special
+    grounded = tasks.grounded_caption(Box(0, 0, 20, 15), 40, 30)
+    assert grounded.prompt == "caption <loc0000><loc0000><loc0512><loc0512>"
+    assert grounded.allow_special
+
+
+@pytest.mark.parametrize(
+    ("coordinates", "edges"), [("1023", (0.0, 512 / 1023, 1.0)), ("1024", (0.0, 0.5, 1023 / 1024))]
+)
+def test_coordinates_are_read_as_asked(coordinates, edges: tuple[float, ...]) -> None:
+    made = tiny.predictor()
+    asked = Predictor(made.model, made.processor, name="tiny", coordinates=coordinates)
+    assert asked._read.coordinates == coordinates
+    text = "<loc0000><loc0512><loc0512><loc1023> cat"
+    result = tasks.parse(tasks.detect("cat"), text, 100, 1000, coordinates=coordinates)
+    assert isinstance(result, Detections)
+    box = result.objects[0].box
+    assert box == Box(edges[1] * 100, edges[0] * 1000, edges[2] * 100, edges[1] * 1000)
+
+
+def test_segments_get_masks_where_there_is_a_codec() -> None:
+    made = tiny.predictor()
+    torch.manual_seed(0)
+    codec = MaskCodec().eval().requires_grad_(requires_grad=False)
+    with_codec = Predictor(made.model, made.processor, name="tiny", mask_codec=codec)
+    pictures = [tiny.picture(seed) for seed in range(6)]
+    found = [s for p in with_codec.segment(pictures, "cat ; dog") for s in p.result]
+    assert found
+    for segment in found:
+        assert segment.mask is not None
+        assert (segment.mask.width, segment.mask.height) == (40, 30)
+    bare = [s for p in made.segment(pictures, "cat ; dog") for s in p.result]
+    assert [s.codes for s in bare] == [s.codes for s in found]
+    assert all(s.mask is None for s in bare)
+
+
+def test_a_prediction_draws_itself(predictor: Predictor) -> None:
+    found = predictor.detect([tiny.picture(seed) for seed in range(6)], "cat ; dog")
+    drawn = next(p for p in found if len(p.result))
+    assert drawn.draw().size == (40, 30)
+    assert drawn.image is not None
+    assert drawn.draw().tobytes() != drawn.image.tobytes()
+
+
+def test_a_stream_is_the_text_in_pieces(predictor: Predictor) -> None:
+    for task in (tasks.caption(), tasks.detect("cat ; dog")):
+        pieces = list(predictor.stream(tiny.picture(), task))
+        whole = predictor.predict([_request(task)])[0]
+        assert "".join(pieces) == whole.text
+        assert len(pieces) > 1 or task.name == "detect"
+    with pytest.raises(InputError, match="num_beams 1"):
+        next(predictor.stream(tiny.picture(), "x", options=GenerationOptions(num_beams=2)))
+
+
+def test_beams_are_an_option_of_every_verb(predictor: Predictor) -> None:
+    options = GenerationOptions(num_beams=2, max_new_tokens=6)
+    assert predictor.caption(tiny.picture(), options=options).finish_reason in {"stop", "length"}
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"max_new_tokens": 0}, "max_new_tokens is 0: it must be 1 or more"),
+        ({"temperature": -1.0}, "temperature is -1.0"),
+        ({"top_p": 0.0}, "top_p is 0.0"),
+        ({"num_beams": 2, "temperature": 1.0}, "a beam search does not sample"),
+    ],
+)
+def test_impossible_options_are_refused(change: dict[str, float], sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        GenerationOptions(**change)
+
+
+def _request(task: tasks.Task):
+    from palikit.request import Request
+
+    return Request((tiny.picture(),), task, "picture")
