@@ -49,6 +49,7 @@ ROWS: dict[str, int] = {
 
 WITHIN: dict[str, str] = {
     "config_json": "config",
+    "fonts": "drawing",
     "pixels": "pictures",
     "records": "batch",
     "sentencepiece_model": "tokenizer",
@@ -57,7 +58,16 @@ WITHIN: dict[str, str] = {
 }
 """Files that are one half of a part split in two."""
 
-HEAVY: dict[str, int] = {"torch": 2, "safetensors": 2, "tokenizers": 2, "PIL": 1, "av": 1}
+HEAVY: dict[str, int] = {
+    "PIL": 1,
+    "av": 1,
+    "torch": 2,
+    "safetensors": 2,
+    "tokenizers": 2,
+    "huggingface_hub": 3,
+    "click": 8,
+    "rich": 8,
+}
 """Libraries and the first row that may import them."""
 
 FORBIDDEN = {"pickle", "transformers", "marshal", "shelve"}

@@ -33,6 +33,7 @@ def test_each_verb_gives_its_type_of_result(predictor: Predictor, photo: Path) -
         predictor.caption(photo, options=SHORT).result,
         predictor.describe(photo, "de", options=SHORT).result,
         predictor.answer(photo, "what?", options=SHORT).result,
+        predictor.question(photo, "two", options=SHORT).result,
         predictor.ocr(photo, options=SHORT).result,
         predictor.detect(photo, "cat ; dog").result,
         predictor.segment(photo, ["cat", "dog"]).result,
@@ -40,7 +41,18 @@ def test_each_verb_gives_its_type_of_result(predictor: Predictor, photo: Path) -
         predictor.generate(photo, "", options=SHORT).result,
         predictor.caption_region(photo, Box(5, 5, 30, 20), options=SHORT).result,
     ]
-    expected = [Caption, Caption, Answer, OcrText, Detections, Segments, Segments, Answer, Caption]
+    expected = [
+        Caption,
+        Caption,
+        Answer,
+        Answer,
+        OcrText,
+        Detections,
+        Segments,
+        Segments,
+        Answer,
+        Caption,
+    ]
     assert [type(result) for result in results] == expected
 
 

@@ -257,6 +257,20 @@ class Predictor:
         """The reply to any prompt, sent as it is, or to each of a list of prompts."""
         return self._ask(picture, _each(prompt, tasks.plain), options)
 
+    def question(
+        self,
+        picture: PictureInput,
+        answer: str,
+        language: str = "en",
+        *,
+        options: GenerationOptions | None = None,
+    ) -> Prediction[Answer]:
+        """The question to which `answer` is the answer; pretrained checkpoints know this one."""
+        prediction: Prediction[Answer] = self._ask(
+            picture, tasks.question(answer, language), options
+        )
+        return prediction
+
     def caption_region(
         self, picture: PictureInput, box: Box, *, options: GenerationOptions | None = None
     ) -> Prediction[Caption]:
