@@ -1,0 +1,30 @@
+"""Many inputs, one task: what they are, how they are answered, and how nothing finished is lost.
+
+No torch here: whatever answers requests as `Predictor.predict` does can be run.
+"""
+
+from palikit.batch.journal import OutputFile
+from palikit.batch.question import Question, TaskFor
+from palikit.batch.run import Answerer, answer_each
+from palikit.batch.sources import (
+    Failure,
+    Found,
+    Source,
+    discover,
+    has_known_suffix,
+    open_source,
+)
+
+__all__ = [
+    "Answerer",
+    "Failure",
+    "Found",
+    "OutputFile",
+    "Question",
+    "Source",
+    "TaskFor",
+    "answer_each",
+    "discover",
+    "has_known_suffix",
+    "open_source",
+]

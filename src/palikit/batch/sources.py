@@ -1,0 +1,221 @@
+"""From what a person types to inputs: files, folders, globs, addresses, standard input."""
+
+import glob
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from PIL.Image import Image
+
+from palikit.errors import InputError, PaliKitError
+from palikit.pictures import PICTURE_SUFFIXES, describe_source, load_picture
+from palikit.request import NUM_FRAMES
+from palikit.urls import is_url
+from palikit.video import VIDEO_SUFFIXES, is_video, load_frames
+
+STDIN = "-"
+"""Stands for the bytes of a picture on standard input."""
+
+_SCHEMES = ("http:", "https:", "data:")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One input.
+
+    Attributes:
+        name: what it is called in records; no two sources of a run share one.
+        parts: paths, addresses or a file's bytes; several where they are one input together.
+    """
+
+    name: str
+    parts: tuple[str | bytes, ...]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An input that has no answer, and why."""
+
+    name: str
+    error: PaliKitError
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the arguments stand for.
+
+    Attributes:
+        sources: in the order of the arguments, folders in the order of their names.
+        missing: arguments among several that stand for nothing.
+        many: whether a list was meant: several arguments, a folder or a glob, however many
+            sources it came to.
+    """
+
+    sources: tuple[Source, ...]
+    missing: tuple[Failure, ...]
+    many: bool
+
+
+def discover(
+    inputs: Sequence[str],
+    *,
+    together: bool = False,
+    passed_over: str | None = None,
+    read_stdin: Callable[[], bytes],
+) -> Found:
+    """Find what the arguments stand for, each once, without opening any of it.
+
+    Folders are searched to any depth for files that end as pictures and videos do; names that
+    begin with a dot are passed over. Globs are expanded here where the shell has not done it.
+
+    Args:
+        inputs: paths, addresses (http, https, data), folders, globs, or "-".
+        together: all that is found is one input.
+        passed_over: a folder whose pictures are none of the inputs, because the run puts its own
+            there; it can still be named itself.
+        read_stdin: called once for "-".
+
+    Raises:
+        InputError: nothing to be found where one input was given or all are one; an empty folder;
+            an address of another scheme; nothing on standard input.
+    """
+    if not inputs:
+        raise InputError("no input: give pictures, videos, folders or addresses")
+    many = not together and (len(inputs) > 1 or not _is_one(inputs[0]))
+    parts: dict[str, str | bytes] = {}  # by identity: ./a.png and a.png are one picture
+    missing: list[Failure] = []
+    for word in inputs:
+        try:
+            for part in _expanded(word, read_stdin, passed_over):
+                parts.setdefault(_identity(part), part)
+        except _NotFoundError as error:
+            if together or len(inputs) == 1:
+                raise InputError(str(error)) from None
+            missing.append(Failure(word, InputError(str(error))))
+    if together:
+        every = tuple(parts.values())
+        return Found((Source(", ".join(map(_name, every)), every),), (), many=False)
+    return Found(tuple(_named(parts.values())), tuple(missing), many)
+
+
+def open_source(source: Source, frames: int | None = None) -> tuple[Image, ...]:
+    """The pictures of one input, upright and RGB, in order.
+
+    Args:
+        source: the input.
+        frames: pictures taken of a video or an animation, evenly spaced; None takes 16 of a video
+            and the first of an animation. A still picture is one picture in any case.
+
+    Raises:
+        InputError: as of `load_picture` and `load_frames`.
+        MissingExtraError: a video, and PyAV is not installed.
+    """
+    return tuple(image for part in source.parts for image in _open_part(part, frames))
+
+
+def has_known_suffix(path: str) -> bool:
+    """Whether a file is called like a picture or a video."""
+    suffix = PurePath(path).suffix.lower()
+    return suffix in PICTURE_SUFFIXES or suffix in VIDEO_SUFFIXES
+
+
+class _NotFoundError(Exception):
+    """An argument stands for nothing."""
+
+
+def _open_part(part: str | bytes, frames: int | None) -> list[Image]:
+    if frames is None and not is_video(part):
+        return [load_picture(part, allow_urls=True)]
+    images = load_frames(part, frames or NUM_FRAMES, allow_urls=True)
+    # A still picture comes back as often as asked, as the same object: it is one picture.
+    return images if any(image is not images[0] for image in images) else images[:1]
+
+
+def _is_one(word: str) -> bool:
+    """Whether an argument means one input rather than a list."""
+    if word == STDIN or is_url(word):
+        return True
+    return not os.path.isdir(word) and (os.path.exists(word) or not glob.has_magic(word))  # noqa: PTH110, PTH112 (os.path answers no to names no file can have, where Path raises)
+
+
+def _expanded(
+    word: str, read_stdin: Callable[[], bytes], passed_over: str | None
+) -> list[str | bytes]:
+    if word == STDIN:
+        return [_checked_stdin(read_stdin())]
+    if is_url(word):
+        if not word.lower().startswith(_SCHEMES):
+            raise InputError(f"{word} cannot be fetched: expected an http or https address")
+        return [word]
+    if os.path.isdir(word):  # noqa: PTH112 (as in _is_one)
+        return _in_folder(word, passed_over)
+    if os.path.lexists(word):
+        return [word]
+    if not glob.has_magic(word):
+        raise _NotFoundError(f"no such file or folder: {word}")
+    matches = sorted(glob.glob(word, recursive=True))  # noqa: PTH207 (a pattern may be absolute)
+    found = [part for match in matches for part in _matched(match, passed_over)]
+    if not found:
+        raise _NotFoundError(f"no picture or video matches {word}")
+    return found
+
+
+def _matched(path: str, passed_over: str | None) -> list[str | bytes]:
+    """A file that a glob names, whatever it is called, or the pictures of a folder it names."""
+    if Path(path).is_dir():
+        return [] if _is_same(path, passed_over) else _in_folder(path, passed_over, is_given=False)
+    return [] if _is_same(str(Path(path).parent), passed_over) else [path]
+
+
+def _in_folder(folder: str, passed_over: str | None, *, is_given: bool = True) -> list[str | bytes]:
+    found = []
+    for parent, folders, files in os.walk(folder, onerror=_unreadable):
+        folders[:] = [
+            name
+            for name in folders
+            if not (name.startswith(".") or _is_same(_joined(parent, name), passed_over))
+        ]
+        names = (name for name in files if has_known_suffix(name) and not name.startswith("."))
+        found += [_joined(parent, name) for name in names]
+    if not found and is_given:
+        raise InputError(f"{folder} holds no picture or video: name a folder with some, or files")
+    return [*sorted(found, key=lambda path: PurePath(path).parts)]
+
+
+def _joined(folder: str, name: str) -> str:
+    """Joined as text, because Path would drop a leading ./ that the person wrote."""
+    return f"{folder.rstrip(os.sep)}{os.sep}{name}"
+
+
+def _is_same(folder: str, other: str | None) -> bool:
+    return other is not None and _identity(folder) == _identity(other)
+
+
+def _unreadable(error: OSError) -> None:
+    raise InputError(f"the folder {error.filename} cannot be read: {error.strerror}") from error
+
+
+def _checked_stdin(data: bytes) -> bytes:
+    if not data:
+        raise InputError("standard input is empty: - expects the bytes of a picture there")
+    return data
+
+
+def _identity(part: str | bytes) -> str:
+    if isinstance(part, bytes):
+        return STDIN
+    return part if is_url(part) else os.path.normcase(os.path.abspath(part))  # noqa: PTH100 (Path keeps ..)
+
+
+def _name(part: str | bytes) -> str:
+    return STDIN if isinstance(part, bytes) else describe_source(part)
+
+
+def _named(parts: Iterable[str | bytes]) -> Iterator[Source]:
+    """Sources with a name each; data addresses of one length are called alike, so are numbered."""
+    taken: dict[str, int] = {}
+    for part in parts:
+        name = _name(part)
+        taken[name] = taken.get(name, 0) + 1
+        yield Source(name if taken[name] == 1 else f"{name} #{taken[name]}", (part,))

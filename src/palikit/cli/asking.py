@@ -1,0 +1,206 @@
+"""A verb at work: check what can be checked, load the model, ask, and let nothing finished go."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from palikit.batch import Failure, Found, Question, answer_each, discover
+from palikit.cli.command import INTERRUPTED, remark
+from palikit.cli.options import RunOptions, read_options
+from palikit.cli.output import Output, format_of, open_output
+from palikit.cli.progress import Progress, progress_of
+from palikit.cli.saving import check_saves, plan_saves, save_drawing
+from palikit.errors import InputError
+from palikit.options import GenerationOptions, LoadOptions
+from palikit.prediction import Prediction
+from palikit.records import Layout, prediction_from_dict
+from palikit.results import Objects
+
+if TYPE_CHECKING:
+    from palikit.predictor import Predictor
+
+_NO_MASKS = (
+    "masks need vae-oid.npz, published by the authors of big_vision as "
+    "gs://big_vision/paligemma/vae-oid.npz: pass --mask-codec or put it beside the model "
+    "(boxes and codes are written without it)"
+)
+
+_MAX_PROBLEMS = 5
+"""Problems of one answer that are told; a model that has lost its way makes dozens."""
+
+
+def ask(ctx: click.Context, inputs: Sequence[str], question: Question, model: str | None) -> None:
+    """Put a question to every input, as the options of the context say.
+
+    Raises:
+        InputError: anything that is wrong with the command, before the model is loaded; or, where
+            there is one input only, with that input.
+        PaliKitError: the model cannot be loaded.
+    """
+    options, loading = read_options(ctx, RunOptions), read_options(ctx, LoadOptions)
+    generation = read_options(ctx, GenerationOptions)
+    model = _checked_model(model)
+    found = discover(
+        inputs,
+        together=options.together,
+        passed_over=options.save,
+        read_stdin=_read_stdin,
+    )
+    layout = Layout(format_of(options), question.task, found.many, question.labels)
+    with open_output(options, layout, question, model) as output:
+        run = _Run(options, layout, found, output)
+        if run.todo:
+            predictor = load_predictor(model, loading)
+            if question.task in ("segment", "refer") and predictor.mask_codec is None:
+                remark(_NO_MASKS)
+            run.answer(predictor, question, generation)
+        else:
+            run.end(is_whole=True)
+    ctx.exit(run.exit_code)
+
+
+def load_predictor(model: str, options: LoadOptions) -> "Predictor":
+    """The model; everything before this is quick."""
+    from palikit.loading import load_with
+
+    return load_with(model, options)
+
+
+class _Run:
+    """One run over all inputs: what is left to do, and what came of it."""
+
+    def __init__(self, options: RunOptions, layout: Layout, found: Found, output: Output) -> None:
+        self._options = options
+        self._layout = layout
+        self._found = found
+        self._output = output
+        self._names = [source.name for source in found.sources]
+        self._failures = list(found.missing)
+        self._total = len(found.sources) + len(found.missing)
+        self.todo = [source for source in found.sources if source.name not in output.answered]
+        self.exit_code = 0
+        self._cut_off = 0
+        self._saves = self._checked_saves()
+        self._check_resumed()
+
+    def answer(
+        self, predictor: "Predictor", question: Question, generation: GenerationOptions
+    ) -> None:
+        """Ask about what is left, and write down each answer when it is there."""
+        answers = answer_each(
+            predictor,
+            self.todo,
+            question.task_for,
+            generation,
+            batch_size=self._options.batch_size,
+            frames=self._options.frames,
+        )
+        is_whole = False
+        try:
+            with progress_of(
+                self._total,
+                self._total - len(self.todo),
+                is_quiet=self._options.quiet or not self._found.many,
+                writes_to_stdout=self._layout.is_streamed and self._options.output_file is None,
+            ) as progress:
+                for each in answers:
+                    self._take(each, progress)
+                    progress.advance()
+            is_whole = True
+        except KeyboardInterrupt:
+            self.exit_code = INTERRUPTED
+        finally:
+            self.end(is_whole=is_whole)
+
+    def end(self, *, is_whole: bool) -> None:
+        """Write what is still to be written, and say what has become of the run."""
+        self._output.end(self._names, is_whole=is_whole, has_failures=bool(self._failures))
+        if self._cut_off:
+            which = f"{self._cut_off} answers were" if self._found.many else "the answer was"
+            remark(f"{which} cut off at the limit of --max-new-tokens")
+        if self._failures:
+            self.exit_code = self.exit_code or 1
+            remark(f"{len(self._failures)} of {self._total} failed:")
+            for failure in self._failures:
+                click.echo(f"  {failure.name}: {failure.error}", err=True)
+        if self.exit_code == INTERRUPTED:
+            remark(f"interrupted: {self._done()}; {self._how_to_go_on()}")
+        elif is_whole and self._options.output_file and not self._options.quiet:
+            remark(f"{self._done()}, in {self._options.output_file}")
+
+    def _take(self, answer: Prediction[Any] | Failure, progress: Progress) -> None:
+        if isinstance(answer, Failure):
+            if not self._found.many:
+                raise answer.error
+            self._failures.append(answer)
+            return
+        if answer.input in self._saves:
+            save_drawing(answer, self._saves[answer.input])
+        # As a journal gives it back, so that interrupted runs end with the same file; and without
+        # the picture, because all of them would not fit into memory.
+        self._output.add(prediction_from_dict(answer.to_dict()))
+        if not self._options.quiet:
+            self._remark_on(answer, progress)
+
+    def _remark_on(self, answer: Prediction[Any], progress: Progress) -> None:
+        """What these formats leave out and a person should know."""
+        self._cut_off += answer.finish_reason == "length"
+        if self._layout.format not in ("text", "csv") or not isinstance(answer.result, Objects):
+            return
+        problems = answer.result.problems
+        for problem in problems[:_MAX_PROBLEMS]:
+            progress.remark(f"{answer.input}: {problem}")
+        if len(problems) > _MAX_PROBLEMS:
+            rest = len(problems) - _MAX_PROBLEMS
+            progress.remark(f"{answer.input}: and {rest} more, which --format json shows")
+
+    def _checked_saves(self) -> dict[str, Path]:
+        """The drawings' files by input; the check comes before the model is loaded."""
+        if self._options.save is None:
+            return {}
+        saves = plan_saves(self._options.save, self._found.sources, many=self._found.many)
+        # A run that was interrupted may have drawn an answer that it could not write down.
+        overwrite = self._options.overwrite or self._output.resumed
+        check_saves([saves[source.name] for source in self.todo], overwrite=overwrite)
+        return saves
+
+    def _check_resumed(self) -> None:
+        if not self._output.resumed or not self._output.answered:
+            return
+        if self._layout.format == "jsonl" and not self.todo and not self._failures:
+            raise InputError(
+                f"{self._options.output_file} holds the answers to all inputs already: give "
+                "--output another name, or --overwrite it"
+            )
+        if not self._options.quiet:
+            remark(f"resuming: {self._done()}")
+
+    def _done(self) -> str:
+        done = sum(name in self._output.answered for name in self._names)
+        return f"{done} of {self._total} done"
+
+    def _how_to_go_on(self) -> str:
+        if self._options.output_file is None:
+            return "with --output FILE, a run can be resumed"
+        if self._options.overwrite:
+            return "to resume, run the same command without --overwrite"
+        return "to resume, run the same command again"
+
+
+def _checked_model(model: str | None) -> str:
+    if not model:
+        raise InputError(
+            "no model: pass --model with a folder, a file or a name such as "
+            "google/paligemma2-3b-mix-448 (`palikit models` lists the names), or set the variable "
+            "PALIKIT_MODEL"
+        )
+    return model
+
+
+def _read_stdin() -> bytes:
+    if sys.stdin.isatty():
+        raise InputError("- reads a picture from standard input: lead one there, as in < photo.jpg")
+    return sys.stdin.buffer.read()

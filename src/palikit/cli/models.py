@@ -1,0 +1,212 @@
+"""Models as files and as names: inspect, convert, models."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from palikit.cli.command import Command, remark
+from palikit.cli.options import options_of, read_options
+from palikit.errors import InputError
+from palikit.options import LoadOptions
+
+if TYPE_CHECKING:
+    from palikit.checkpoints import Inspection
+    from palikit.published import PublishedCheckpoint
+
+_PIPE_WIDTH = 200
+"""Columns of a table that goes to a file or a pipe: enough that no name is broken."""
+
+_FORMAT = click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="A table, or JSON.",
+)
+
+
+@click.command(
+    cls=Command,
+    epilog="""\
+palikit inspect paligemma2-3b-mix-448/
+palikit inspect pt_224.npz --format json
+palikit inspect google/paligemma-3b-pt-224 --revision bfloat16""",
+)
+@click.argument("model")
+@_FORMAT
+@options_of(LoadOptions, only=("revision",))
+@click.pass_context
+def inspect(ctx: click.Context, model: str, output_format: str) -> None:
+    """Say what a checkpoint is, and if it is whole.
+
+    No weight is read. The exit code is 1 where something is missing or damaged.
+    """
+    from palikit.checkpoints import inspect_checkpoint, resolve
+
+    found = inspect_checkpoint(resolve(model, read_options(ctx, LoadOptions).revision))
+    if output_format == "json":
+        click.echo(json.dumps(_inspection_record(found), indent=2))
+    else:
+        _print_table(("", ""), _inspection_rows(found))
+    for problem in found.problems:
+        remark(f"incomplete: {problem}")
+    ctx.exit(0 if found.complete else 1)
+
+
+@click.command(
+    cls=Command,
+    epilog="""\
+palikit convert pt_224.npz paligemma-pt-224/ --tokenizer tokenizer.json
+palikit convert paligemma2-3b-mix-448/ mix-448.npz
+palikit convert google/paligemma-3b-pt-224 pt-224-bf16/ --dtype bfloat16""",
+)
+@click.argument("source", metavar="SRC")
+@click.argument("destination", metavar="DST")
+@click.option(
+    "--to",
+    "layout",
+    type=click.Choice(["transformers", "npz"]),
+    help="Layout to write; by default npz where DST ends so, else transformers.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+@options_of(LoadOptions, only=("dtype", "revision", "tokenizer"))
+@click.pass_context
+def convert(
+    ctx: click.Context,
+    source: str,
+    destination: str,
+    layout: Literal["transformers", "npz"] | None,
+    *,
+    overwrite: bool,
+) -> None:
+    """Rewrite a checkpoint in another layout.
+
+    DST is a folder in the layout of transformers, or one .npz file in that of the JAX release.
+    """
+    options = read_options(ctx, LoadOptions)
+    target = Path(destination)
+    if target.exists() and not overwrite and (target.is_file() or any(target.iterdir())):
+        raise InputError(f"{target} exists: choose another name, or --overwrite it")
+    if options.tokenizer is not None and not Path(options.tokenizer).is_file():
+        raise InputError(f"no such file: {options.tokenizer}")
+    import torch
+
+    from palikit.checkpoints import convert_checkpoint, resolve
+
+    convert_checkpoint(
+        resolve(source, options.revision),
+        target,
+        to=layout or ("npz" if target.suffix == ".npz" else "transformers"),
+        dtype=None if options.dtype == "auto" else getattr(torch, options.dtype),
+        tokenizer_file=None if options.tokenizer is None else Path(options.tokenizer),
+        overwrite=overwrite,
+    )
+    click.echo(f"wrote {destination}")
+
+
+@click.command(
+    cls=Command,
+    epilog="""\
+palikit models
+palikit models --family paligemma2
+palikit models --format json""",
+)
+@click.option(
+    "--family",
+    type=click.Choice(["paligemma", "paligemma2"], case_sensitive=False),
+    help="Only this family.",
+)
+@_FORMAT
+def models(family: str | None, output_format: str) -> None:
+    """List the published checkpoints.
+
+    Of the kinds, pt is to be fine-tuned, mix is to be used, ft is tuned on one data set.
+    """
+    from palikit.published import PUBLISHED
+
+    shown = [each for each in PUBLISHED if family in (None, _family_id(each))]
+    if output_format == "json":
+        click.echo(json.dumps([asdict(each) for each in shown], indent=2))
+        return
+    _print_table(
+        ("name", "family", "size", "kind", "pixels", "tokens", "tuned on", "revisions"),
+        [_model_row(each) for each in shown],
+    )
+
+
+def _family_id(checkpoint: "PublishedCheckpoint") -> str:
+    return checkpoint.family.replace(" ", "").lower()
+
+
+def _model_row(checkpoint: "PublishedCheckpoint") -> tuple[str, ...]:
+    return (
+        checkpoint.name,
+        checkpoint.family,
+        checkpoint.size,
+        checkpoint.variant,
+        str(checkpoint.image_size),
+        str(checkpoint.text_length),
+        checkpoint.task,
+        ", ".join(f"{branch} ({dtype})" for branch, dtype in checkpoint.revisions),
+    )
+
+
+def _inspection_rows(found: "Inspection") -> list[tuple[str, ...]]:
+    vision, text = found.config.vision_config, found.config.text_config
+    return [
+        ("model", f"{found.family} {found.size}"),
+        ("complete", "yes" if found.complete else "no"),
+        ("layout", found.format),
+        ("stored as", ", ".join(found.dtypes)),
+        ("parameters", f"{found.parameter_count:,}"),
+        ("pictures", f"{found.image_size} px, {vision.num_image_tokens} tokens each"),
+        ("vision layers", f"{vision.num_hidden_layers} of width {vision.hidden_size}"),
+        ("text layers", f"{text.num_hidden_layers} of width {text.hidden_size}"),
+        ("vocabulary", f"{found.vocab_rows} rows"),
+        ("weights", f"{_size(found.nbytes)} in {len(found.files)} file(s)"),
+        ("memory to run", f"about {_size(found.memory_bytes)}"),
+        ("path", str(found.path)),
+    ]
+
+
+def _inspection_record(found: "Inspection") -> dict[str, Any]:
+    return {
+        "path": str(found.path),
+        "complete": found.complete,
+        "problems": list(found.problems),
+        "format": found.format,
+        "family": found.family,
+        "size": found.size,
+        "image_size": found.image_size,
+        "dtypes": list(found.dtypes),
+        "parameter_count": found.parameter_count,
+        "vocab_rows": found.vocab_rows,
+        "nbytes": found.nbytes,
+        "memory_bytes": found.memory_bytes,
+        "files": [asdict(file) for file in found.files],
+        "config": asdict(found.config),
+    }
+
+
+def _size(nbytes: int) -> str:
+    mib = nbytes / 2**20
+    return f"{mib / 2**10:.1f} GiB" if mib >= 2**10 else f"{mib:.1f} MiB"
+
+
+def _print_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = _PIPE_WIDTH
+    table = Table(box=None, show_header=any(header), pad_edge=False)
+    for title in header:
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)

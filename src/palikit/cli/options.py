@@ -1,0 +1,127 @@
+"""Command line options, made from the fields of the options classes; nothing heavy is imported."""
+
+from collections.abc import Callable, Collection
+from dataclasses import Field, dataclass, fields
+from types import UnionType
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import click
+
+from palikit.errors import InputError
+from palikit.options import option
+from palikit.records import RecordFormat
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+OptionsT = TypeVar("OptionsT")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What goes in together, and where answers go."""
+
+    format: RecordFormat | None = option(
+        None, "How answers are written; by default text, or what the ending of --output says."
+    )
+    output: str | None = option(
+        None,
+        "Write answers to this file; the same command again goes on where it was interrupted.",
+    )
+    save: str | None = option(
+        None, "Draw answers: a picture file for one input, a folder for several."
+    )
+    overwrite: bool = option(default=False, doc="Replace files that exist, and begin anew.")
+    frames: int | None = option(
+        None, "Frames taken of each video or animation, evenly spaced; 16 of a video if not given."
+    )
+    together: bool = option(default=False, doc="All inputs are the pictures of one question.")
+    batch_size: int = option(8, "Inputs that go through the model together; 1 or more.")
+    quiet: bool = option(default=False, doc="No progress and no remarks; errors are still shown.")
+
+    @property
+    def output_file(self) -> str | None:
+        """The file of --output; None for standard output, which "-" stands for too."""
+        return None if self.output == "-" else self.output
+
+    def __post_init__(self) -> None:
+        for name in ("frames", "batch_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} is {value}: it must be 1 or more")
+
+
+def options_of(cls: type, only: Collection[str] = ()) -> Callable[[CommandT], CommandT]:
+    """Decorates a command with an option for each field of an options class.
+
+    A bool that is off by default becomes a flag and one that is on a pair --x/--no-x, a Literal a
+    choice, `X | None` an X that may be left out. `read_options` collects the values.
+
+    Args:
+        cls: a dataclass whose fields are made by `palikit.options.option`.
+        only: names of fields, where not all of them.
+    """
+    hints = get_type_hints(cls)
+
+    def decorate(command: CommandT) -> CommandT:
+        for field in reversed(fields(cls)):
+            if not only or field.name in only:
+                command = _click_option(cls, field, hints[field.name])(command)
+        return command
+
+    return decorate
+
+
+def read_options(ctx: click.Context, cls: type[OptionsT]) -> OptionsT:
+    """The options class with the values that were given, and its defaults for all others.
+
+    Raises:
+        InputError: a value is out of range.
+    """
+    given = {
+        field.name: ctx.meta[_key(cls, field.name)]
+        for field in fields(cls)  # type: ignore[arg-type]  # every options class is a dataclass
+        if _key(cls, field.name) in ctx.meta
+    }
+    return cls(**given)
+
+
+def _click_option(cls: type, field: Field[Any], hint: Any) -> Callable[[CommandT], CommandT]:
+    name = "--" + field.name.replace("_", "-")
+    is_shown = field.default is not None and field.default is not False  # a default of 0 is shown
+    doc = field.metadata["doc"]
+
+    def keep(ctx: click.Context, _parameter: click.Parameter, value: Any) -> Any:
+        ctx.meta[_key(cls, field.name)] = value
+        return value
+
+    if hint is bool:
+        declaration = f"{name}/--no-{name[2:]}" if field.default else name
+        return click.option(
+            declaration,
+            field.name,
+            is_flag=True,
+            default=field.default,
+            show_default=is_shown,
+            expose_value=False,
+            callback=keep,
+            help=doc,
+        )
+    return click.option(
+        name,
+        field.name,
+        type=_click_type(hint),
+        default=field.default,
+        show_default=is_shown,
+        expose_value=False,
+        callback=keep,
+        help=doc,
+    )
+
+
+def _click_type(hint: Any) -> Any:
+    if get_origin(hint) is UnionType or type(None) in get_args(hint):
+        (hint,) = (each for each in get_args(hint) if each is not type(None))
+    return click.Choice(get_args(hint)) if get_origin(hint) is Literal else hint
+
+
+def _key(cls: type, name: str) -> str:
+    return f"palikit.{cls.__name__}.{name}"

@@ -1,0 +1,96 @@
+"""Where answers go: standard output, or a file that survives an interrupted run."""
+
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path, PurePath
+from typing import Any, Protocol, Self
+
+import click
+
+from palikit.batch import OutputFile, Question
+from palikit.cli.options import RunOptions
+from palikit.prediction import Prediction
+from palikit.records import Layout, RecordFormat
+
+_FORMAT_OF_SUFFIX: dict[str, RecordFormat] = {".json": "json", ".jsonl": "jsonl", ".csv": "csv"}
+
+
+class Output(Protocol):
+    """Takes answers as they finish."""
+
+    resumed: bool
+
+    @property
+    def answered(self) -> Collection[str]:
+        """Names of the inputs that have an answer."""
+
+    def add(self, prediction: Prediction[Any]) -> None:
+        """One finished answer."""
+
+    def end(self, names: Sequence[str], *, is_whole: bool, has_failures: bool) -> None:
+        """The run is over, whether or not every input was tried."""
+
+
+class StandardOutput:
+    """Answers on standard output: as they finish, or together at the end, whatever the end is."""
+
+    resumed = False
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._collected: list[Prediction[Any]] = []
+        self._has_begun = False
+        self.answered: set[str] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """There is nothing to close."""
+
+    def add(self, prediction: Prediction[Any]) -> None:
+        """Prints the answer, or keeps it where the format needs all of them."""
+        self.answered.add(prediction.input)
+        if self._layout.is_streamed:
+            self._begin()
+            click.echo(self._layout.one(prediction), nl=False)
+        else:
+            self._collected.append(prediction)
+
+    def end(self, names: Sequence[str], *, is_whole: bool, has_failures: bool) -> None:
+        """Prints what was kept: after an interruption, what was finished before it."""
+        if self._layout.is_streamed:
+            if is_whole:
+                self._begin()
+        elif self._collected or (is_whole and self._layout.many):
+            click.echo(self._layout.whole(self._collected), nl=False)
+
+    def _begin(self) -> None:
+        if not self._has_begun:
+            click.echo(self._layout.head(), nl=False)
+        self._has_begun = True
+
+
+def format_of(options: RunOptions) -> RecordFormat:
+    """The format asked for, else the one the ending of --output names, else text."""
+    suffix = PurePath(options.output or "").suffix.lower()
+    return options.format or _FORMAT_OF_SUFFIX.get(suffix, "text")
+
+
+def open_output(
+    options: RunOptions, layout: Layout, question: Question, model: str
+) -> AbstractContextManager[StandardOutput | OutputFile]:
+    """The place that --output names; "-" and none are standard output.
+
+    Raises:
+        InputError: as of `OutputFile`.
+    """
+    if options.output_file is None:
+        return StandardOutput(layout)
+    return OutputFile(
+        Path(options.output_file),
+        question,
+        model,
+        render=None if layout.format == "jsonl" else layout.whole,
+        overwrite=options.overwrite,
+    )

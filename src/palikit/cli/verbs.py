@@ -1,0 +1,256 @@
+"""The verbs: what each asks, and how its arguments are told apart."""
+
+import os
+from collections.abc import Callable, Sequence
+
+import click
+from click.core import ParameterSource
+
+from palikit import tasks
+from palikit.cli.command import Command
+from palikit.cli.options import RunOptions, options_of, read_options
+from palikit.errors import InputError
+from palikit.options import GenerationOptions, LoadOptions
+from palikit.results import Box
+from palikit.tasks import Task
+
+_MODEL_HELP = "Folder, .safetensors or .npz file, or a name on the Hub; else PALIKIT_MODEL."
+_LANGUAGE_HELP = "Language of the reply, as a code such as en, de or pt-BR."
+
+_EXAMPLE_OF = {
+    "question": 'palikit answer photo.jpg "what is in the picture?"',
+    "list of labels": 'palikit detect photo.jpg "cat ; dog"',
+    "expression": 'palikit segment --refer photo.jpg "the cat on the left"',
+    "prompt": 'palikit generate photo.jpg "caption en"',
+}
+"""The form of a command that takes a text, by what the text is."""
+
+
+def _verb(
+    name: str, arguments: str, examples: Sequence[str]
+) -> Callable[[Callable[..., None]], click.Command]:
+    """A command over inputs with the options that all verbs share."""
+
+    def decorate(function: Callable[..., None]) -> click.Command:
+        for decorator in (
+            options_of(LoadOptions),
+            options_of(GenerationOptions),
+            options_of(RunOptions),
+            click.option(
+                "--model", "-m", envvar="PALIKIT_MODEL", metavar="MODEL", help=_MODEL_HELP
+            ),
+            click.argument("arguments", nargs=-1, metavar=arguments),
+            click.pass_context,
+        ):
+            function = decorator(function)
+        return click.command(name, cls=Command, epilog="\n".join(examples))(function)
+
+    return decorate
+
+
+@_verb(
+    "caption",
+    "INPUT...",
+    (
+        "palikit caption photo.jpg --model google/paligemma2-3b-mix-448",
+        "palikit caption photo.jpg --language de",
+        "palikit caption photo.jpg --box 120,40,380,300",
+        "palikit caption photos/ --output captions.jsonl",
+    ),
+)
+@click.option("--language", default="en", show_default=True, help=_LANGUAGE_HELP)
+@click.option("--box", metavar="X1,Y1,X2,Y2", help="Caption this region, in pixels of the picture.")
+def caption(
+    ctx: click.Context,
+    arguments: tuple[str, ...],
+    model: str | None,
+    language: str,
+    box: str | None,
+) -> None:
+    """Describe each picture in a sentence."""
+    if box is not None:
+        _ask_about_region(ctx, arguments, box, model)
+    else:
+        _ask(ctx, arguments, tasks.caption(language), model)
+
+
+@_verb(
+    "describe",
+    "INPUT...",
+    (
+        "palikit describe photo.jpg",
+        "palikit describe photo.jpg --language fr --max-new-tokens 512",
+        "palikit describe photos/ --output descriptions.csv",
+    ),
+)
+@click.option("--language", default="en", show_default=True, help=_LANGUAGE_HELP)
+def describe(
+    ctx: click.Context, arguments: tuple[str, ...], model: str | None, language: str
+) -> None:
+    """Describe each picture in detail."""
+    _ask(ctx, arguments, tasks.describe(language), model)
+
+
+@_verb(
+    "answer",
+    "INPUT... QUESTION",
+    (
+        'palikit answer photo.jpg "how many people are there?"',
+        'palikit answer left.jpg right.jpg "what has changed?" --together',
+        'palikit answer clip.mp4 "what is being cooked?" --frames 8',
+    ),
+)
+@click.option("--language", default="en", show_default=True, help=_LANGUAGE_HELP)
+def answer(
+    ctx: click.Context, arguments: tuple[str, ...], model: str | None, language: str
+) -> None:
+    """Answer a question about each picture."""
+    inputs, text = _split_text(arguments, "question")
+    _ask(ctx, inputs, tasks.answer(text, language), model)
+
+
+@_verb(
+    "ocr",
+    "INPUT...",
+    (
+        "palikit ocr receipt.jpg",
+        "palikit ocr scans/ --format csv --output texts.csv",
+        "palikit ocr https://example.com/sign.jpg",
+    ),
+)
+def ocr(ctx: click.Context, arguments: tuple[str, ...], model: str | None) -> None:
+    """Read the text in each picture."""
+    _ask(ctx, arguments, tasks.ocr(), model)
+
+
+@_verb(
+    "detect",
+    "INPUT... LABELS",
+    (
+        'palikit detect photo.jpg "cat ; dog" --save boxes.png',
+        "palikit detect photo.jpg person --format json",
+        'palikit detect photos/ "car ; bus" --output boxes.json --format coco --save drawn/',
+    ),
+)
+def detect(ctx: click.Context, arguments: tuple[str, ...], model: str | None) -> None:
+    """Find what the labels name, with a box around each."""
+    inputs, text = _split_text(arguments, "list of labels")
+    _ask(ctx, inputs, tasks.detect(text), model)
+
+
+@_verb(
+    "segment",
+    "INPUT... LABELS",
+    (
+        "palikit segment photo.jpg cat --save outlines.png",
+        'palikit segment photo.jpg "cat ; dog" --mask-codec vae-oid.npz --format json',
+        'palikit segment --refer photo.jpg "the cat on the left"',
+    ),
+)
+@click.option(
+    "--refer",
+    is_flag=True,
+    help="The text is one expression, for checkpoints fine-tuned on RefCOCO.",
+)
+def segment(
+    ctx: click.Context, arguments: tuple[str, ...], model: str | None, *, refer: bool
+) -> None:
+    """Find what the labels name, with an outline of each."""
+    inputs, text = _split_text(arguments, "expression" if refer else "list of labels")
+    _ask(ctx, inputs, tasks.refer(text) if refer else tasks.segment(text), model)
+
+
+@_verb(
+    "generate",
+    "INPUT... PROMPT",
+    (
+        'palikit generate photo.jpg "cap en"',
+        'palikit generate photo.jpg "detect cat" --temperature 0.7 --seed 3',
+        'palikit generate photo.jpg ""',
+    ),
+)
+def generate(ctx: click.Context, arguments: tuple[str, ...], model: str | None) -> None:
+    """Send any prompt as it is.
+
+    The prompt may be empty.
+    """
+    inputs, text = _split_text(arguments, "prompt")
+    _ask(ctx, inputs, tasks.plain(text), model)
+
+
+VERBS = (caption, describe, answer, ocr, detect, segment, generate)
+"""In the order of the help."""
+
+
+def _ask(ctx: click.Context, inputs: Sequence[str], task: Task, model: str | None) -> None:
+    from palikit.batch import Question
+    from palikit.cli.asking import ask
+
+    ask(ctx, inputs, Question.of(task), model)
+
+
+def _ask_about_region(
+    ctx: click.Context, inputs: Sequence[str], text: str, model: str | None
+) -> None:
+    """A region's prompt depends on the size of the picture, so there is one for each."""
+    from palikit.batch import Question
+    from palikit.cli.asking import ask
+
+    if ctx.get_parameter_source("language") is not ParameterSource.DEFAULT:
+        raise InputError("--box and --language do not go together: a region has no language")
+    if read_options(ctx, RunOptions).together:
+        raise InputError("--box and --together do not go together: a region is of one picture")
+    box, coordinates = _box(text), read_options(ctx, LoadOptions).coordinates
+    question = Question(
+        "caption", lambda width, height: tasks.grounded_caption(box, width, height, coordinates)
+    )
+    ask(ctx, inputs, question, model)
+
+
+def _box(text: str) -> Box:
+    try:
+        x1, y1, x2, y2 = (float(part) for part in text.split(","))
+    except ValueError:
+        x1 = y1 = x2 = y2 = 0.0
+    if not (x1 < x2 and y1 < y2):
+        raise InputError(
+            f"--box {text} is no region: give left, top, right and bottom in pixels, for example "
+            "--box 120,40,380,300"
+        )
+    return Box(x1, y1, x2, y2)
+
+
+def _split_text(arguments: Sequence[str], what: str) -> tuple[Sequence[str], str]:
+    """Inputs and the text after them.
+
+    Raises:
+        InputError: there is no input or no text, or a text was not put in quotes.
+    """
+    form = f"write for example: {_EXAMPLE_OF[what]}"
+    if not arguments:
+        raise InputError(f"no input and no {what}: {form}")
+    *inputs, text = arguments
+    if not inputs and not _is_input(text):
+        raise InputError(f"no input before {text!r}: {form}")
+    if not inputs or os.path.isfile(text) or _is_address(text):  # noqa: PTH113 (Path raises on long texts)
+        raise InputError(f"the {what} is missing after {text}: {form}")
+    if not text.strip() and what != "prompt":
+        raise InputError(f"the {what} is empty: {form}")
+    for word in inputs:
+        if not (_is_input(word) or set("./\\*?[") & set(word)):
+            raise InputError(
+                f"no such file or folder: {word}; a text of several words stands in quotes: {form}"
+            )
+    return inputs, text
+
+
+def _is_input(word: str) -> bool:
+    from palikit.batch import has_known_suffix
+
+    return os.path.exists(word) or _is_address(word) or has_known_suffix(word)  # noqa: PTH110 (as above)
+
+
+def _is_address(word: str) -> bool:
+    from palikit.urls import is_url
+
+    return word == "-" or is_url(word)

@@ -1,0 +1,373 @@
+"""Many inputs: how they are found, answered one bad one aside, and written so that none is lost."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from palikit import tasks
+from palikit.batch import (
+    Failure,
+    Found,
+    OutputFile,
+    Question,
+    Source,
+    answer_each,
+    discover,
+    open_source,
+)
+from palikit.errors import InputError
+from palikit.options import GenerationOptions
+from palikit.records import Layout, prediction_from_dict
+from palikit.results import Box
+from tests.fake_predictor import FakePredictor, write_animation, write_picture
+
+CAPTION = Question.of(tasks.caption())
+
+
+def find(*words: str | Path, together: bool = False) -> Found:
+    return discover([str(word) for word in words], together=together, read_stdin=lambda: b"bytes")
+
+
+def names(found: Found) -> list[str]:
+    return [source.name for source in found.sources]
+
+
+def sources(*files: Path) -> list[Source]:
+    return [Source(str(file), (str(file),)) for file in files]
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[Path]:
+    return [write_picture(tmp_path / "in" / f"{i}.png", width=10 + i) for i in range(6)]
+
+
+# Finding
+
+
+def test_a_folder_is_searched_to_any_depth_in_the_order_of_names(tmp_path: Path) -> None:
+    for name in ("b.png", "a/2.JPG", "a/1.webp", "c.mp4", "notes.txt", ".hidden.png", ".git/x.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = find(tmp_path)
+    assert [Path(name).relative_to(tmp_path).as_posix() for name in names(found)] == [
+        "a/1.webp",
+        "a/2.JPG",
+        "b.png",
+        "c.mp4",
+    ]
+    assert found.many
+
+
+def test_the_folder_of_the_drawings_is_passed_over_unless_it_is_named(tmp_path: Path) -> None:
+    for name in ("a.png", "drawn/a.png", "other/b.png"):
+        write_picture(tmp_path / name)
+    drawn = str(tmp_path / "drawn")
+
+    def count(word: Path) -> int:
+        return len(discover([str(word)], passed_over=drawn, read_stdin=bytes).sources)
+
+    assert [count(tmp_path), count(tmp_path / "**" / "*.png"), count(tmp_path / "*")] == [2, 2, 2]
+    assert count(tmp_path / "drawn") == 1
+
+
+def test_a_glob_that_the_shell_left_is_expanded(pictures: list[Path]) -> None:
+    found = find(pictures[0].parent / "[0-2].png")
+    assert names(found) == [str(file) for file in pictures[:3]]
+
+
+def test_a_file_whose_name_looks_like_a_glob_is_that_file(tmp_path: Path) -> None:
+    file = write_picture(tmp_path / "photo[1].png")
+    assert names(find(file)) == [str(file)]
+    assert not find(file).many
+
+
+def test_inputs_named_twice_are_asked_once(
+    pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(pictures[0].parent)
+    assert (
+        names(find("0.png", "./0.png", pictures[0], ".", "https://a/b.png", "https://a/b.png"))[0]
+        == "0.png"
+    )
+    assert len(find("0.png", "./0.png", pictures[0]).sources) == 1
+    assert len(find("https://a/b.png", "https://a/b.png").sources) == 1
+
+
+def test_data_addresses_of_one_length_keep_their_own_names() -> None:
+    found = find("data:image/png;base64,AAAA", "data:image/png;base64,BBBB")
+    assert len(set(names(found))) == 2
+
+
+def test_one_missing_input_is_an_error_and_one_of_several_is_a_failure(
+    pictures: list[Path],
+) -> None:
+    with pytest.raises(InputError, match="no such file or folder: gone"):
+        find("gone.png")
+    found = find("gone.png", pictures[0])
+    assert names(found) == [str(pictures[0])]
+    assert [failure.name for failure in found.missing] == ["gone.png"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "no input"),
+        (("nothing/*.png",), "matches nothing/"),
+        (("ftp://host/a.png",), "http or https"),
+    ],
+)
+def test_what_stands_for_nothing_is_refused(words: tuple[str, ...], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        find(*words)
+
+
+def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no picture or video"):
+        find(tmp_path)
+
+
+def test_empty_standard_input_is_refused() -> None:
+    with pytest.raises(InputError, match="standard input is empty"):
+        discover(["-"], read_stdin=bytes)
+
+
+def test_inputs_together_are_one_input_of_all_pictures(pictures: list[Path]) -> None:
+    found = find(*pictures[:2], together=True)
+    (source,) = found.sources
+    assert not found.many
+    assert [picture.width for picture in open_source(source)] == [10, 11]
+    assert source.name == f"{pictures[0]}, {pictures[1]}"
+
+
+@pytest.mark.parametrize(("frames", "taken"), [(None, 1), (3, 3), (1, 1), (7, 7)])
+def test_frames_are_taken_of_animations(tmp_path: Path, frames: int | None, taken: int) -> None:
+    file = write_animation(tmp_path / "clip.gif", 4)
+    assert len(open_source(*sources(file), frames)) == taken
+
+
+def test_a_still_picture_stays_one_picture_when_frames_are_asked_for(pictures: list[Path]) -> None:
+    assert len(open_source(*sources(pictures[0]), 5)) == 1
+
+
+# Answering
+
+
+def answer(
+    predictor: FakePredictor, files: list[Path], question: Question = CAPTION, batch_size: int = 2
+) -> list[tuple[str, str]]:
+    """Name and text, or name and error, of every input."""
+    return [
+        (each.name, str(each.error)) if isinstance(each, Failure) else (each.input, each.text)
+        for each in answer_each(
+            predictor,
+            sources(*files),
+            question.task_for,
+            GenerationOptions(),
+            batch_size=batch_size,
+        )
+    ]
+
+
+def test_inputs_are_answered_in_order_and_in_batches(pictures: list[Path]) -> None:
+    predictor = FakePredictor()
+    answers = answer(predictor, pictures[:5])
+    assert [name for name, _ in answers] == [str(file) for file in pictures[:5]]
+    assert [len(call) for call in predictor.calls] == [2, 2, 1]
+
+
+def test_a_damaged_picture_fails_alone_and_in_its_place(pictures: list[Path]) -> None:
+    pictures[1].write_bytes(b"no picture")
+    answers = answer(FakePredictor(), pictures[:3])
+    assert "is not a picture" in answers[1][1]
+    assert [text for _, text in answers[::2]] == ["caption en at 10 x 12", "caption en at 12 x 12"]
+
+
+def test_a_request_the_model_refuses_does_not_fail_its_batch(pictures: list[Path]) -> None:
+    predictor = FakePredictor(refuses=frozenset({str(pictures[1])}))
+    answers = answer(predictor, pictures[:3], batch_size=3)
+    assert [text for _, text in answers] == [
+        "caption en at 10 x 12",
+        "the prompt is too long: shorten it",
+        "caption en at 12 x 12",
+    ]
+
+
+def test_a_region_outside_a_small_picture_fails_there_only(tmp_path: Path) -> None:
+    files = [write_picture(tmp_path / "s.png", 4, 4), write_picture(tmp_path / "l.png", 40, 40)]
+    box = Box(10, 10, 30, 30)
+    question = Question("caption", lambda w, h: tasks.grounded_caption(box, w, h))
+    small, large = answer(FakePredictor(), files, question)
+    assert "no part in the picture" in small[1]
+    assert large[1].startswith("caption <loc")
+
+
+def test_pictures_are_opened_only_when_their_batch_is_formed(pictures: list[Path]) -> None:
+    answers = answer_each(
+        FakePredictor(),
+        sources(*pictures),
+        CAPTION.task_for,
+        GenerationOptions(),
+        batch_size=2,
+    )
+    next(answers)
+    pictures[4].unlink()
+    assert [isinstance(each, Failure) for each in answers] == [False, False, False, True, False]
+
+
+# Writing down
+
+
+def output_file(
+    file: Path, fmt: str = "json", *, overwrite: bool = False, question: Question = CAPTION
+) -> OutputFile:
+    render = Layout(fmt, question.task, many=True).whole  # type: ignore[arg-type]
+    return OutputFile(
+        file, question, "fake", render=None if fmt == "jsonl" else render, overwrite=overwrite
+    )
+
+
+def run(
+    make: Callable[[], OutputFile], predictor: FakePredictor, files: list[Path]
+) -> tuple[str, ...]:
+    """A run as the command makes it; returns the inputs that were still to be asked."""
+    with make() as output:
+        todo = [source for source in sources(*files) if source.name not in output.answered]
+        failures = 0
+        try:
+            for each in answer_each(
+                predictor, todo, CAPTION.task_for, GenerationOptions(), batch_size=2
+            ):
+                if isinstance(each, Failure):
+                    failures += 1
+                else:
+                    output.add(prediction_from_dict(each.to_dict()))
+        except KeyboardInterrupt:
+            output.end([str(file) for file in files], is_whole=False, has_failures=False)
+        else:
+            output.end([str(file) for file in files], is_whole=True, has_failures=failures > 0)
+    return tuple(source.name for source in todo)
+
+
+@pytest.mark.parametrize("fmt", ["json", "jsonl", "coco", "csv", "text"])
+@pytest.mark.parametrize("interrupt_at", [0, 1, 2])
+def test_an_interrupted_run_goes_on_to_the_same_file(
+    tmp_path: Path, pictures: list[Path], fmt: str, interrupt_at: int
+) -> None:
+    whole, resumed = tmp_path / "whole", tmp_path / "resumed"
+    run(lambda: output_file(whole, fmt), FakePredictor(), pictures)
+    run(lambda: output_file(resumed, fmt), FakePredictor(interrupt_at=interrupt_at), pictures)
+    asked = run(lambda: output_file(resumed, fmt), FakePredictor(), pictures)
+    assert asked == tuple(str(file) for file in pictures[2 * interrupt_at :])
+    assert resumed.read_bytes() == whole.read_bytes()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["in", "resumed", "whole"]
+
+
+def test_an_answer_is_on_disk_when_it_has_been_added(tmp_path: Path, pictures: list[Path]) -> None:
+    with output_file(tmp_path / "out.json") as output:
+        output.add(FakePredictor().predict([request_for(pictures[0])])[0])
+        (line,) = (tmp_path / "out.json.partial.jsonl").read_text().splitlines()
+    assert json.loads(line)["input"] == str(pictures[0])
+
+
+def test_a_line_cut_off_by_a_kill_is_dropped_and_asked_again(
+    tmp_path: Path, pictures: list[Path]
+) -> None:
+    whole, cut = tmp_path / "whole.jsonl", tmp_path / "cut.jsonl"
+    run(lambda: output_file(whole, "jsonl"), FakePredictor(), pictures)
+    content = whole.read_bytes()
+    end_of_third = [i for i, byte in enumerate(content) if byte == ord("\n")][2] + 1
+    for length in (end_of_third - 1, end_of_third + 1, end_of_third + 40, 5):
+        cut.write_bytes(content[:length])
+        asked = run(lambda: output_file(cut, "jsonl"), FakePredictor(), pictures)
+        assert asked == tuple(map(str, pictures[content[:length].count(b"\n") :]))
+        assert cut.read_bytes() == content
+
+
+def test_failed_inputs_are_tried_again_and_the_rest_is_not(
+    tmp_path: Path, pictures: list[Path]
+) -> None:
+    good = pictures[1].read_bytes()
+    pictures[1].write_bytes(b"")
+    file = tmp_path / "out.json"
+    run(lambda: output_file(file), FakePredictor(), pictures)
+    assert len(json.loads(file.read_text())) == 5
+    pictures[1].write_bytes(good)
+    assert run(lambda: output_file(file), FakePredictor(), pictures) == (str(pictures[1]),)
+    assert [each["input"] for each in json.loads(file.read_text())] == [str(f) for f in pictures]
+    assert not Path(f"{file}.partial.jsonl").exists()
+
+
+@pytest.mark.parametrize("fmt", ["json", "jsonl"])
+def test_answers_to_another_question_are_not_mixed_in(
+    tmp_path: Path, pictures: list[Path], fmt: str
+) -> None:
+    file = tmp_path / f"out.{fmt}"
+    run(lambda: output_file(file, fmt), FakePredictor(interrupt_at=1), pictures)
+    other = Question.of(tasks.caption("de"))
+    with pytest.raises(InputError, match="another question"):
+        output_file(file, fmt, question=other)
+    with output_file(file, fmt, question=other, overwrite=True) as output:
+        assert not output.answered
+
+
+def test_answers_of_another_model_are_not_mixed_in(tmp_path: Path, pictures: list[Path]) -> None:
+    file = tmp_path / "out.jsonl"
+    run(lambda: output_file(file, "jsonl"), FakePredictor("other", interrupt_at=1), pictures)
+    with pytest.raises(InputError, match="answers of other"):
+        output_file(file, "jsonl")
+
+
+def test_a_finished_file_is_not_replaced_unless_asked(tmp_path: Path, pictures: list[Path]) -> None:
+    file = tmp_path / "out.json"
+    file.write_text("mine")
+    with pytest.raises(InputError, match="exists"):
+        output_file(file)
+    run(lambda: output_file(file, overwrite=True), FakePredictor(interrupt_at=0), pictures)
+    assert file.read_text() == "mine"
+    run(lambda: output_file(file, overwrite=True), FakePredictor(), pictures)
+    assert len(json.loads(file.read_text())) == len(pictures)
+
+
+def test_a_file_of_something_else_is_not_taken_for_a_journal(tmp_path: Path) -> None:
+    file = tmp_path / "out.jsonl"
+    file.write_text('{"name": "not ours"}\n')
+    with pytest.raises(InputError, match="line 1"):
+        output_file(file, "jsonl")
+    assert file.read_text() == '{"name": "not ours"}\n'
+
+
+def test_overwriting_json_lines_keeps_the_old_ones_until_there_is_a_new_one(
+    tmp_path: Path, pictures: list[Path]
+) -> None:
+    file = tmp_path / "out.jsonl"
+    file.write_text("old\n")
+    with output_file(file, "jsonl", overwrite=True):
+        pass
+    assert file.read_text() == "old\n"
+    run(lambda: output_file(file, "jsonl", overwrite=True), FakePredictor(), pictures)
+    assert len(file.read_text().splitlines()) == len(pictures)
+
+
+def test_a_place_that_cannot_be_written_to_is_known_at_once(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be written: No such file or directory"):
+        output_file(tmp_path / "missing" / "out.json")
+    with pytest.raises(InputError, match="not a regular file"):
+        output_file(tmp_path, "jsonl")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no names that are not text")
+def test_a_name_that_is_not_text_is_written_and_known_again(tmp_path: Path) -> None:
+    file = write_picture(tmp_path / os.fsdecode(b"caf\xe9.png"))
+    output = tmp_path / "out.jsonl"
+    run(lambda: output_file(output, "jsonl"), FakePredictor(), [file])
+    assert json.loads(output.read_bytes())["input"] == str(file)
+    assert run(lambda: output_file(output, "jsonl"), FakePredictor(), [file]) == ()
+
+
+def request_for(file: Path):  # type: ignore[no-untyped-def]
+    from palikit.request import Request
+
+    return Request(open_source(*sources(file)), tasks.caption(), str(file))

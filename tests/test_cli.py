@@ -1,0 +1,669 @@
+"""The command line: what it refuses, what it prints, where, and with which exit code."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from palikit.cli import main
+from palikit.cli.command import Program
+from palikit.cli.progress import Lines
+from palikit.cli.saving import plan_saves
+from palikit.errors import CheckpointError
+from palikit.options import GenerationOptions, LoadOptions
+from palikit.predictor import BATCH_SIZE
+from tests.fake_predictor import FakePredictor, write_animation, write_picture
+
+VERBS = ("caption", "describe", "answer", "ocr", "detect", "segment", "generate")
+COMMANDS = (*VERBS, "inspect", "convert", "models", "env")
+SOURCES = Path(__file__).resolve().parents[1] / "src"
+
+
+class Desk:
+    """A person at a terminal: runs commands in a folder with a fake model behind them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.predictor = FakePredictor()
+        self.loaded: list[tuple[str, LoadOptions]] = []
+
+    def load(self, model: str, options: LoadOptions) -> FakePredictor:
+        self.loaded.append((model, options))
+        self.predictor.name = model
+        return self.predictor
+
+    def run(self, *arguments: str | Path, stdin: bytes | None = None) -> Result:
+        words = [str(argument) for argument in arguments]
+        return CliRunner().invoke(main, words, input=stdin, prog_name="palikit")
+
+    def refused(self, *arguments: str | Path, stdin: bytes | None = None) -> str:
+        """The one sentence a command is refused with, before a model is loaded."""
+        result = self.run(*arguments, stdin=stdin)
+        assert result.exit_code == 2, result.output
+        assert result.stdout == ""
+        assert not self.loaded
+        (line,) = result.stderr.splitlines()
+        return line.removeprefix("palikit: error: ")
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    desk = Desk(tmp_path)
+    monkeypatch.setattr("palikit.cli.asking.load_predictor", desk.load)
+    monkeypatch.setenv("PALIKIT_MODEL", "fake")
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.png", "b.png", "c.png"):
+        write_picture(tmp_path / name)
+    return desk
+
+
+def python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "PYTHONPATH": str(SOURCES), **environment}
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, env=env, check=False
+    )
+
+
+# Help
+
+
+def test_no_arguments_show_five_worked_examples_and_no_options() -> None:
+    result = CliRunner().invoke(main, [])
+    examples = [line for line in result.output.splitlines() if line.startswith("  palikit ")]
+    assert result.exit_code == 0
+    assert len(examples) == 5
+    assert "--max-new-tokens" not in result.output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_help_ends_with_worked_examples_that_are_accepted(command: str) -> None:
+    output = CliRunner().invoke(main, [command, "--help"]).output
+    _, _, examples = output.partition("Examples:\n")
+    lines = [line.strip() for line in examples.splitlines()]
+    assert lines
+    assert all(line.startswith(f"palikit {command}") for line in lines)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["detect", "--help"], ["inspect", "--help"]])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    program = (
+        "import sys; from palikit.cli import main; main(sys.argv[1:], standalone_mode=False);"
+        "heavy = {'torch', 'transformers', 'PIL', 'rich', 'huggingface_hub'};"
+        "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
+    )
+    result = python("-c", program, *arguments)
+    assert result.returncode == 0, result.stderr
+
+
+def test_what_can_be_refused_without_a_model_does_not_import_torch(tmp_path: Path) -> None:
+    program = (
+        "import sys\nfrom palikit.cli import main\n"
+        "try: main(['caption', 'gone.png', '--model', 'm'])\n"
+        "except SystemExit as end: code = end.code\n"
+        "sys.exit(0 if code == 2 and 'torch' not in sys.modules else 1)"
+    )
+    assert python("-c", program).returncode == 0
+
+
+def test_every_field_of_the_options_classes_is_an_option_of_every_verb() -> None:
+    for verb in VERBS:
+        command = main.commands[verb]
+        names = {parameter.name for parameter in command.params}
+        for cls in (GenerationOptions, LoadOptions):
+            assert {field.name for field in fields(cls)} <= names, verb
+
+
+def test_the_default_batch_is_the_predictors() -> None:
+    (option,) = [each for each in main.commands["caption"].params if each.name == "batch_size"]
+    assert option.default == BATCH_SIZE
+
+
+@pytest.mark.parametrize(
+    ("arguments", "suggestion"),
+    [
+        (["capton"], "caption"),
+        (["caption", "a.png", "--max-new-token", "3"], "--max-new-tokens"),
+        (["detect", "a.png", "cat", "--temprature", "1"], "--temperature"),
+    ],
+)
+def test_a_mistyped_name_is_refused_with_the_nearest_one(
+    desk: Desk, arguments: list[str], suggestion: str
+) -> None:
+    result = desk.run(*arguments)
+    assert result.exit_code == 2
+    assert f"Did you mean '{suggestion}'?" in result.stderr
+
+
+# Arguments
+
+
+@pytest.mark.parametrize(
+    ("verb", "form"),
+    [
+        ("answer", 'palikit answer photo.jpg "what'),
+        ("detect", 'palikit detect photo.jpg "cat ; dog"'),
+        ("generate", 'palikit generate photo.jpg "caption en"'),
+    ],
+)
+def test_a_missing_text_is_named_with_the_right_form(desk: Desk, verb: str, form: str) -> None:
+    assert form in desk.refused(verb)
+    for words in (["a.png"], ["a.png", "b.png"], ["nowhere.jpg"], ["-"], ["https://a/b.png"]):
+        sentence = desk.refused(verb, *words)
+        assert "is missing" in sentence
+        assert form in sentence
+
+
+@pytest.mark.parametrize("verb", ["answer", "detect", "segment"])
+def test_an_empty_text_is_refused_with_the_right_form(desk: Desk, verb: str) -> None:
+    assert "is empty: write for example: palikit" in desk.refused(verb, "a.png", "  ")
+
+
+def test_a_text_without_a_picture_is_told_from_a_picture_without_a_text(desk: Desk) -> None:
+    assert "no input before 'cat'" in desk.refused("detect", "cat")
+
+
+def test_a_question_without_quotes_is_noticed(desk: Desk) -> None:
+    assert "stands in quotes" in desk.refused("answer", "a.png", "what", "is", "this")
+
+
+def test_a_very_long_question_is_a_question(desk: Desk) -> None:
+    result = desk.run("answer", "a.png", "why " * 2000, "--format", "json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["prompt"].startswith("answer en why why")
+
+
+def test_a_folder_with_the_name_of_a_label_does_not_hide_the_label(desk: Desk) -> None:
+    write_picture(desk.folder / "cat" / "1.png")
+    assert desk.run("detect", "a.png", "cat").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "prompt"),
+    [
+        (["caption", "a.png"], "caption en"),
+        (["caption", "a.png", "--language", "de"], "caption de"),
+        (
+            ["caption", "a.png", "--box", "0,0,16,12"],
+            "caption <loc0000><loc0000><loc1023><loc1023>",
+        ),
+        (["describe", "a.png"], "describe en"),
+        (["answer", "a.png", "who?", "--language", "fr"], "answer fr who?"),
+        (["ocr", "a.png"], "ocr"),
+        (["detect", "a.png", "cat;dog"], "detect cat ; dog"),
+        (["segment", "a.png", "cat"], "segment cat"),
+        (["segment", "a.png", "--refer", "the left one"], "the left one"),
+        (["generate", "a.png", " any; thing "], " any; thing "),
+        (["generate", "a.png", ""], ""),
+    ],
+)
+def test_verbs_send_their_prompt(desk: Desk, arguments: list[str], prompt: str) -> None:
+    result = desk.run(*arguments, "--format", "json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["prompt"] == prompt
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["caption"], "no input"),
+        (["caption", "gone.png"], "no such file or folder: gone.png"),
+        (["caption", "*.jpg"], "matches *.jpg"),
+        (["caption", "a.png", "--language", "x y"], "language"),
+        (["caption", "a.png", "--box", "1,2,3"], "--box 1,2,3 is no region"),
+        (["caption", "a.png", "--box", "5,5,1,1"], "is no region"),
+        (["caption", "a.png", "--box", "0,0,1,1", "--language", "de"], "do not go together"),
+        (["caption", "a.png", "b.png", "--together", "--box", "0,0,1,1"], "do not go together"),
+        (["detect", "a.png", "cat ;; dog"], "a label is empty"),
+        (["detect", "a.png", "<loc0001>"], "holds a newline or a token"),
+        (["caption", "a.png", "--max-new-tokens", "0"], "max_new_tokens is 0"),
+        (["caption", "a.png", "--batch-size", "0"], "batch_size is 0"),
+        (["caption", "a.png", "--frames", "0"], "frames is 0"),
+        (["caption", "a.png", "--num-beams", "2", "--temperature", "1"], "does not sample"),
+        (["answer", "a.png", "who?", "--format", "coco"], "COCO has no records for answer"),
+        (["caption", "a.png", "--output", "no/where.json"], "cannot be written: No such file"),
+        (["caption", "a.png", "--save", "out.txt"], "does not end like a picture file"),
+        (["caption", "a.png", "b.png", "--save", "out.png"], "name a folder"),
+        (["caption", "a.png", "--save", "b.png"], "b.png exists"),
+        (["caption", "a.png", "--output", "b.png"], "b.png exists"),
+        (["caption", "a.png", "--save", "b.png/c.png"], "cannot write to b.png"),
+        (["caption", "a.png", "--model", ""], "`palikit models` lists the names"),
+    ],
+)
+def test_what_can_be_known_is_refused_before_the_model_is_loaded(
+    desk: Desk, arguments: list[str], words: str
+) -> None:
+    assert words in desk.refused(*arguments)
+
+
+def test_a_refused_command_leaves_nothing_behind(desk: Desk) -> None:
+    desk.refused("caption", "a.png", "--output", "out.json", "--save", "b.png")
+    assert sorted(each.name for each in desk.folder.iterdir()) == ["a.png", "b.png", "c.png"]
+
+
+def test_options_reach_the_model(desk: Desk) -> None:
+    desk.run(
+        *("caption", "a.png", "--model", "other", "--device", "cpu", "--dtype", "bfloat16"),
+        *("--coordinates", "1024", "--max-new-tokens", "7", "--top-p", "0.5", "--no-grammar"),
+    )
+    assert desk.loaded == [
+        ("other", LoadOptions(device="cpu", dtype="bfloat16", coordinates="1024"))
+    ]
+    assert desk.predictor.options == GenerationOptions(max_new_tokens=7, top_p=0.5, grammar=False)
+
+
+def test_a_region_is_read_on_the_grid_of_the_coordinates(desk: Desk) -> None:
+    result = desk.run(
+        *("caption", "a.png", "--box", "0,0,8,6", "--coordinates", "1024", "--format", "json")
+    )
+    assert json.loads(result.stdout)["prompt"].endswith("<loc0512><loc0512>")
+
+
+# Inputs
+
+
+def test_a_picture_comes_from_standard_input(desk: Desk) -> None:
+    picture = (desk.folder / "a.png").read_bytes()
+    result = desk.run("caption", "-", "--format", "json", stdin=picture)
+    assert json.loads(result.stdout)["input"] == "-"
+    assert "standard input is empty" in desk.run("caption", "-", stdin=b"").stderr
+
+
+def test_pictures_together_are_one_question(desk: Desk) -> None:
+    result = desk.run("answer", "a.png", "b.png", "same?", "--together", "--format", "json")
+    assert json.loads(result.stdout)["input"] == "a.png, b.png"
+    assert desk.predictor.frames == [2]
+
+
+def test_frames_are_taken_of_an_animation(desk: Desk) -> None:
+    write_animation(desk.folder / "clip.gif", 5)
+    desk.run("caption", "clip.gif", "a.png", "--frames", "3")
+    assert desk.predictor.frames == [3, 1]
+
+
+def test_one_damaged_input_is_an_error(desk: Desk) -> None:
+    (desk.folder / "bad.png").write_bytes(b"text")
+    result = desk.run("caption", "bad.png")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("palikit: error: bad.png is not a picture")
+
+
+def test_one_damaged_input_of_several_leaves_the_others(desk: Desk) -> None:
+    (desk.folder / "bad.png").write_bytes(b"text")
+    result = desk.run("caption", "a.png", "bad.png", "gone.png", "b.png")
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == ["a.png: picture of 16 x 12", "b.png: picture of 16 x 12"]
+    first, *rest = result.stderr.splitlines()
+    assert first == "palikit: 2 of 4 failed:"
+    assert rest[0] == "  gone.png: no such file or folder: gone.png"
+    assert rest[1].startswith("  bad.png: bad.png is not a picture")
+
+
+def test_no_model_is_loaded_where_no_input_exists(desk: Desk) -> None:
+    result = desk.run("caption", "gone.png", "lost.png", "--format", "json")
+    assert (result.exit_code, json.loads(result.stdout), desk.loaded) == (1, [], [])
+
+
+def test_batches_have_the_size_asked_for(desk: Desk) -> None:
+    desk.run("caption", "a.png", "b.png", "c.png", "--batch-size", "2")
+    assert desk.predictor.calls == [["a.png", "b.png"], ["c.png"]]
+
+
+# Answers
+
+
+def test_text_of_one_input_is_the_bare_text(desk: Desk) -> None:
+    result = desk.run("caption", "a.png")
+    assert (result.stdout, result.stderr) == ("picture of 16 x 12\n", "")
+
+
+def test_what_was_not_understood_goes_to_standard_error(desk: Desk) -> None:
+    result = desk.run("detect", "a.png", "cat")
+    assert result.stdout == "cat  0.25  0,0,5,4\n"
+    assert result.stderr == "palikit: a.png: The box has 1 of 4 tokens.\n"
+    assert desk.run("detect", "a.png", "cat", "--quiet").stderr == ""
+
+
+def test_nothing_found_is_said(desk: Desk) -> None:
+    desk.predictor.finds_nothing = True
+    assert desk.run("detect", "a.png", "cat").stdout == "nothing found\n"
+
+
+def test_a_text_that_was_cut_off_is_remarked(desk: Desk) -> None:
+    desk.predictor.finish_reason = "length"
+    remark = "cut off at the limit of --max-new-tokens\n"
+    assert desk.run("caption", "a.png").stderr == f"palikit: the answer was {remark}"
+    assert desk.run("caption", ".").stderr == f"palikit: 3 answers were {remark}"
+
+
+@pytest.mark.parametrize("fmt", ["json", "coco"])
+def test_several_inputs_are_one_json_document(desk: Desk, fmt: str) -> None:
+    document = json.loads(desk.run("detect", ".", "cat", "--format", fmt).stdout)
+    inputs = (
+        [each["input"] for each in document]
+        if fmt == "json"
+        else [each["file_name"] for each in document["images"]]
+    )
+    assert inputs == ["./a.png", "./b.png", "./c.png"]
+
+
+def test_a_folder_of_one_picture_is_a_list_of_one(desk: Desk) -> None:
+    write_picture(desk.folder / "one" / "x.png")
+    assert len(json.loads(desk.run("caption", "one", "--format", "json").stdout)) == 1
+
+
+def test_csv_goes_to_standard_output_with_one_head(desk: Desk) -> None:
+    rows = list(csv.reader(io.StringIO(desk.run("caption", ".", "--format", "csv").stdout)))
+    assert [row[0] for row in rows] == ["input", "./a.png", "./b.png", "./c.png"]
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("out.json", json.loads),
+        ("out.jsonl", lambda text: [json.loads(line) for line in text.splitlines()]),
+        ("out.csv", lambda text: list(csv.DictReader(io.StringIO(text)))),
+        ("out.txt", str.splitlines),
+    ],
+)
+def test_the_ending_of_the_output_names_its_format(
+    desk: Desk, name: str, read: Callable[[str], list[object]]
+) -> None:
+    result = desk.run("caption", ".", "--output", name)
+    assert result.stdout == ""
+    assert result.stderr == f"palikit: 3 of 3 done, in {name}\n"
+    assert len(read((desk.folder / name).read_text())) == 3
+
+
+def test_a_dash_for_the_output_is_standard_output(desk: Desk) -> None:
+    assert desk.run("caption", "a.png", "--output", "-").stdout == "picture of 16 x 12\n"
+
+
+# Interruption
+
+
+def test_an_interrupted_run_says_how_far_it_came_and_goes_on(desk: Desk) -> None:
+    command = ("caption", ".", "--output", "out.json", "--batch-size", "1")
+    desk.predictor = FakePredictor(interrupt_at=1)
+    result = desk.run(*command)
+    assert result.exit_code == 130
+    assert result.stderr == (
+        "palikit: interrupted: 1 of 3 done; to resume, run the same command again\n"
+    )
+    desk.predictor = FakePredictor()
+    result = desk.run(*command)
+    assert result.exit_code == 0
+    assert result.stderr.splitlines() == [
+        "palikit: resuming: 1 of 3 done",
+        "palikit: 3 of 3 done, in out.json",
+    ]
+    assert desk.predictor.calls == [["./b.png"], ["./c.png"]]
+    assert len(json.loads((desk.folder / "out.json").read_text())) == 3
+
+
+@pytest.mark.parametrize("fmt", ["coco", "csv", "json", "jsonl", "text"])
+def test_an_interrupted_run_ends_with_the_file_of_a_whole_one(desk: Desk, fmt: str) -> None:
+    command = ("detect", ".", "cat ; dog", "--format", fmt, "--batch-size", "1", "--output")
+    assert desk.run(*command, "whole").exit_code == 0
+    desk.predictor = FakePredictor(interrupt_at=2)
+    assert desk.run(*command, "resumed").exit_code == 130
+    desk.predictor = FakePredictor()
+    assert desk.run(*command, "resumed").exit_code == 0
+    assert (desk.folder / "resumed").read_bytes() == (desk.folder / "whole").read_bytes()
+
+
+def test_an_interrupted_run_prints_what_it_has(desk: Desk) -> None:
+    desk.predictor = FakePredictor(interrupt_at=2)
+    result = desk.run("caption", ".", "--format", "json", "--batch-size", "1")
+    assert result.exit_code == 130
+    assert [each["input"] for each in json.loads(result.stdout)] == ["./a.png", "./b.png"]
+
+
+def test_ctrl_c_while_the_model_loads_is_quiet(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(model: str, options: LoadOptions) -> FakePredictor:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("palikit.cli.asking.load_predictor", load)
+    result = desk.run("caption", "a.png", "--output", "out.jsonl")
+    assert (result.exit_code, result.stderr) == (130, "palikit: interrupted\n")
+    assert not (desk.folder / "out.jsonl").exists()
+
+
+def test_a_finished_file_is_refused(desk: Desk) -> None:
+    for name in ("out.json", "out.jsonl"):
+        assert desk.run("caption", ".", "--output", name).exit_code == 0
+        desk.loaded.clear()
+        assert "--overwrite" in desk.refused("caption", ".", "--output", name)
+        assert desk.run("caption", ".", "--output", name, "--overwrite").exit_code == 0
+        desk.loaded.clear()
+
+
+def test_a_folder_that_grew_is_finished_in_json_lines(desk: Desk) -> None:
+    desk.run("caption", ".", "--output", "out.jsonl")
+    write_picture(desk.folder / "d.png")
+    desk.predictor = FakePredictor()
+    assert desk.run("caption", ".", "--output", "out.jsonl").exit_code == 0
+    assert desk.predictor.calls == [["./d.png"]]
+
+
+# Drawings
+
+
+def test_one_input_is_drawn_to_a_file(desk: Desk) -> None:
+    assert desk.run("detect", "a.png", "cat", "--save", "out.webp").exit_code == 0
+    with Image.open(desk.folder / "out.webp") as drawing:
+        assert drawing.size == (16, 12)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tiff", ".bmp"])
+def test_every_ending_that_is_offered_can_be_written(desk: Desk, suffix: str) -> None:
+    result = desk.run("detect", "a.png", "cat", "--save", f"out{suffix}")
+    assert result.exit_code == 0, result.output
+    assert (desk.folder / f"out{suffix}").stat().st_size > 0
+
+
+def test_several_inputs_are_drawn_into_a_folder_under_names_of_their_own(desk: Desk) -> None:
+    write_picture(desk.folder / "more" / "A.png")
+    result = desk.run("detect", "a.png", "more/A.png", "b.png", "cat", "--save", "drawn")
+    assert result.exit_code == 0
+    files = sorted(each.name for each in (desk.folder / "drawn").iterdir())
+    assert files == ["A-2.png", "a.png", "b.png"]
+
+
+def test_existing_drawings_are_replaced_only_when_asked(desk: Desk) -> None:
+    before = (desk.folder / "b.png").read_bytes()
+    assert "b.png exists" in desk.refused("detect", "a.png", "cat", "--save", "b.png")
+    assert (desk.folder / "b.png").read_bytes() == before
+    assert desk.run("detect", "a.png", "cat", "--save", "b.png", "--overwrite").exit_code == 0
+    assert (desk.folder / "b.png").read_bytes() != before
+
+
+def test_drawings_of_an_interrupted_run_are_no_obstacle_and_no_inputs(desk: Desk) -> None:
+    command = (
+        "detect",
+        ".",
+        "cat",
+        "--output",
+        "out.jsonl",
+        "--save",
+        "drawn",
+        "--batch-size",
+        "1",
+    )
+    desk.predictor = FakePredictor(interrupt_at=1)
+    assert desk.run(*command).exit_code == 130
+    assert (desk.folder / "drawn" / "a.png").exists()
+    (desk.folder / "drawn" / "b.png").touch()  # drawn, and stopped before it was written down
+    desk.predictor = FakePredictor()
+    assert desk.run(*command).exit_code == 0
+    assert desk.predictor.calls == [["./b.png"], ["./c.png"]]
+    assert (desk.folder / "drawn" / "b.png").stat().st_size > 0
+
+
+def test_names_of_addresses_become_names_of_files(desk: Desk) -> None:
+    from palikit.batch import Source
+
+    sources = [Source(name, (name,)) for name in ("https://h/x.jpg?size=a/b", "-", "data:,... (3)")]
+    files = plan_saves("drawn", sources, many=True).values()
+    assert [file.as_posix() for file in files] == [
+        "drawn/x.png",
+        "drawn/picture.png",
+        "drawn/data.png",
+    ]
+
+
+# Masks, progress, errors
+
+
+@pytest.mark.parametrize(
+    "arguments", [["segment", "a.png", "cat"], ["segment", "a.png", "--refer", "x"]]
+)
+def test_segments_without_a_mask_codec_say_where_to_get_one(
+    desk: Desk, arguments: list[str]
+) -> None:
+    assert "gs://big_vision/paligemma/vae-oid.npz" in desk.run(*arguments).stderr
+    desk.predictor.mask_codec = object()
+    assert desk.run(*arguments).stderr == ""
+
+
+def test_progress_lines_are_rare(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("palikit.cli.progress.time.monotonic", lambda: now[0])
+    lines = Lines(100, 50)
+    for _ in range(50):
+        now[0] += 1
+        lines.advance()
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.splitlines() == [f"palikit: {n} of 100 done" for n in (60, 70, 80, 90, 100)]
+
+
+def test_a_bar_on_a_terminal_stays_out_of_standard_output(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", is_standard_error)
+    monkeypatch.setenv("TERM", "xterm")
+    result = desk.run("caption", ".", "--format", "jsonl")
+    assert [json.loads(line)["input"] for line in result.stdout.splitlines()] == [
+        "./a.png",
+        "./b.png",
+        "./c.png",
+    ]
+    assert "3/3" in result.stderr
+
+
+def is_standard_error(stream: io.TextIOWrapper) -> bool:
+    return stream.name == "<stderr>"
+
+
+def test_errors_made_on_purpose_are_one_sentence(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(model: str, options: LoadOptions) -> FakePredictor:
+        raise CheckpointError("x: no such file or folder")
+
+    monkeypatch.setattr("palikit.cli.asking.load_predictor", load)
+    result = desk.run("caption", "a.png", "--output", "out.jsonl")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "palikit: error: x: no such file or folder\n"
+    assert not (desk.folder / "out.jsonl").exists()
+
+
+def test_a_bug_keeps_its_traceback_and_the_finished_answers(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def predict(*_arguments: object, **_options: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(desk.predictor, "predict", predict)
+    assert isinstance(desk.run("caption", "a.png").exception, ZeroDivisionError)
+
+
+def test_too_little_memory_is_one_sentence(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def predict(*_arguments: object, **_options: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(desk.predictor, "predict", predict)
+    result = desk.run("caption", "a.png")
+    assert result.exit_code == 2
+    assert "--batch-size" in result.stderr
+
+
+def test_a_reader_that_leaves_ends_the_program_quietly() -> None:
+    result = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m palikit models --format json | head -n 1"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(SOURCES)},
+        check=False,
+    )
+    assert result.stdout == "[\n"
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [([], 0), (["--version"], 0), (["nothing"], 2), (["caption", "gone.png", "-m", "x"], 2)],
+)
+def test_exit_codes_of_the_installed_program(arguments: list[str], code: int) -> None:
+    result = python("-m", "palikit", *arguments)
+    assert result.returncode == code
+    assert "Traceback" not in result.stderr
+
+
+# Models and machines
+
+
+def test_models_lists_the_published_names() -> None:
+    result = CliRunner().invoke(main, ["models"])
+    assert "google/paligemma2-28b-mix-448" in result.output
+    assert "google/paligemma-3b-ft-widgetcap-448" in result.output
+
+
+def test_models_of_one_family_as_json() -> None:
+    output = (
+        CliRunner().invoke(main, ["models", "--family", "paligemma2", "--format", "json"]).output
+    )
+    assert {each["family"] for each in json.loads(output)} == {"PaliGemma 2"}
+
+
+def test_env_names_versions_and_no_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    result = CliRunner().invoke(main, ["env"])
+    assert result.exit_code == 0
+    lines = dict(line.split(None, 1) for line in result.output.splitlines())
+    assert lines["torch"].split(",")[0]
+    assert lines["HF_HUB_OFFLINE"] == "set"
+    assert "hf_secret" not in result.output
+    assert str(Path.home()) not in result.output
+
+
+def test_inspect_of_nothing_is_one_sentence(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["inspect", str(tmp_path / "gone")])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("palikit: error: ")
+
+
+def test_convert_refuses_what_exists_before_it_reads_anything(tmp_path: Path) -> None:
+    (tmp_path / "there.npz").touch()
+    result = CliRunner().invoke(main, ["convert", "gone", str(tmp_path / "there.npz")])
+    assert result.exit_code == 2
+    assert "exists" in result.stderr
+
+
+def test_the_program_is_one_group_of_commands() -> None:
+    assert isinstance(main, Program)
+    assert list(main.commands) == list(COMMANDS)
+    assert all(isinstance(each, click.Command) for each in main.commands.values())
