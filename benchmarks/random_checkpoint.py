@@ -1,7 +1,7 @@
 """Write a checkpoint of a published size with random weights: as large and as fast as a real one.
 
-    python benchmarks/random_checkpoint.py /data/random-3b --tokenizer tokenizer.json
-    python benchmarks/random_checkpoint.py /data/random-3b-448 --image-size 448 --tokenizer ...
+python benchmarks/random_checkpoint.py /data/random-3b --tokenizer tokenizer.json
+python benchmarks/random_checkpoint.py /data/random-3b-448 --image-size 448 --tokenizer ...
 """
 
 import argparse

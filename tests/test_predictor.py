@@ -198,7 +198,7 @@ def test_segments_get_masks_where_there_is_a_codec() -> None:
 
 
 def test_a_prediction_draws_itself(predictor: Predictor) -> None:
-    found = predictor.detect([tiny.picture(seed) for seed in range(6)], "cat ; dog")
+    found = predictor.detect([tiny.picture(seed) for seed in range(24)], "cat ; dog")
     drawn = next(p for p in found if len(p.result))
     assert drawn.draw().size == (40, 30)
     assert drawn.image is not None

@@ -45,7 +45,7 @@ def tokenizer() -> Tokenizer:
 
 
 def config(family: str = "paligemma2", *, image_size: int = 28, rows: int = 0) -> PaliGemmaConfig:
-    """Two layers, width 32; the table has 64 rows behind the last id unless `rows` says else."""
+    """Three layers, width 32, heads as released; the table has 64 rows behind the last id unless `rows` says else."""
     vocabulary = tokenizer().vocabulary
     is_second = family != "paligemma"
     text = TextConfig(
@@ -54,10 +54,10 @@ def config(family: str = "paligemma2", *, image_size: int = 28, rows: int = 0) -
         hidden_size=32,
         intermediate_size=48,
         num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=2 if is_second else 1,
-        head_dim=16,
-        query_pre_attn_scalar=24.0 if family == "paligemma2-28b" else 16.0,
+        num_attention_heads=8,
+        num_key_value_heads=4 if is_second else 1,
+        head_dim=128 if family == "paligemma2-28b" else 256,
+        query_pre_attn_scalar=144.0 if family == "paligemma2-28b" else 256.0,
         attn_logit_softcapping=50.0 if is_second else None,
         final_logit_softcapping=30.0 if is_second else None,
     )
@@ -92,8 +92,8 @@ def _scale(name: str, ndim: int) -> float:
     if "embed_tokens" in name:
         return 0.1  # small beside the layers' part, or every token would predict itself
     if "q_proj" in name:
-        return 1.0  # scores that reach the attention cap
-    return 0.1 if ndim == 1 else 0.4
+        return 0.5  # scores that reach the attention cap
+    return 0.1 if ndim == 1 else 0.3
 
 
 def predictor(family: str = "paligemma2", *, seed: int = 0, image_size: int = 28):

@@ -87,6 +87,7 @@ def load_oracle(folder: Path, dtype: torch.dtype = torch.float32, window: int = 
 
 def save_tiny(folder: Path, model: PaliGemma) -> Path:
     """Write a tiny checkpoint with its tokenizer."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
     tokenizer = folder.parent / "tiny-tokenizer.json"
     tokenizer.write_text(tiny.tokenizer_json(), encoding="utf-8")
     save_checkpoint(model, folder, tokenizer_file=tokenizer)

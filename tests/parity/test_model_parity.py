@@ -44,7 +44,7 @@ def difference(model: PaliGemma, oracle: Oracle, **kwargs) -> float:
 
 def test_logits_of_prefix_and_suffix_agree(pair) -> None:
     model, oracle, _ = pair
-    assert max(difference(model, oracle, seed=seed) for seed in range(5)) < TOLERANCE
+    assert max(difference(model, oracle, seed=seed) for seed in range(10)) < TOLERANCE
 
 
 def test_logits_with_two_pictures_agree(pair) -> None:
