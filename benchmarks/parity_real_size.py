@@ -46,14 +46,10 @@ def main() -> None:
         generated = model.generate(**given, max_new_tokens=args.tokens, do_sample=False)
     their_tokens = generated[0, given["input_ids"].shape[1] :].tolist()
 
-    spread = float(theirs.std())
+    difference = (ours - theirs).abs() / theirs.std()
     print(f"dtype {predictor.model.dtype}, {len(ours)} logits")
-    print(
-        f"largest difference / standard deviation: {float((ours - theirs).abs().max()) / spread:.4f}"
-    )
-    print(
-        f"mean difference / standard deviation:    {float((ours - theirs).abs().mean()) / spread:.4f}"
-    )
+    print(f"largest difference / standard deviation: {float(difference.max()):.4f}")
+    print(f"mean difference / standard deviation:    {float(difference.mean()):.4f}")
     print(f"PaliKit's tokens      {our_tokens}\ntransformers' tokens  {their_tokens}")
 
 

@@ -44,13 +44,13 @@ def tokenizer() -> Tokenizer:
     return Tokenizer(TokenizerFile.from_str(text), vocabulary)
 
 
-def config(family: str = "paligemma2", *, image_size: int = 28, rows: int = 0) -> PaliGemmaConfig:
-    """Three layers, width 32, heads as released; the table has 64 rows behind the last id unless `rows` says else."""
+def config(family: str = "paligemma2", *, image_size: int = 28) -> PaliGemmaConfig:
+    """Three layers of width 32, heads as released, 64 padding rows behind the last id."""
     vocabulary = tokenizer().vocabulary
     is_second = family != "paligemma"
     text = TextConfig(
         model_type="gemma2" if is_second else "gemma",
-        vocab_size=rows or vocabulary.image_id + 64,
+        vocab_size=vocabulary.image_id + 64,
         hidden_size=32,
         intermediate_size=48,
         num_hidden_layers=3,
