@@ -131,11 +131,43 @@ def resize_picture(picture: Image.Image, size: int, how: Resize) -> np.ndarray:
         raise ValueError(f"a picture of mode {picture.mode}; load_picture gives RGB")
     if how == "bicubic":
         return np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC))
+    if how == "bilinear_no_antialias":
+        return _sampled(np.asarray(picture), size)
     pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float()
     resized = F.interpolate(
-        pixels, (size, size), mode="bilinear", antialias=how == "bilinear", align_corners=False
+        pixels, (size, size), mode="bilinear", antialias=True, align_corners=False
     )
     return resized[0].permute(1, 2, 0).clamp(0, 255).byte().numpy()
+
+
+def _sampled(pixels: np.ndarray, size: int) -> np.ndarray:
+    """Bilinear between the four nearest pixels, in the float32 roundings of tf.image.resize.
+
+    PyTorch's kernel orders its sums by the number of threads, which after cutting shows as a whole
+    grey level.
+    """
+    top, bottom, down = _neighbours(pixels.shape[0], size)
+    left, right, across = _neighbours(pixels.shape[1], size)
+
+    def mixed(rows: np.ndarray) -> np.ndarray:
+        """uint8[h, w, 3] rows -> float32[h, S, 3], mixed from left to right."""
+        near, far = (rows[:, columns].astype(np.float32) for columns in (left, right))
+        values: np.ndarray = near + (far - near) * across[:, None]
+        return values
+
+    upper, lower = mixed(pixels[top]), mixed(pixels[bottom])
+    values: np.ndarray = upper + (lower - upper) * down[:, None, None]
+    return values.clip(0, 255).astype(np.uint8)
+
+
+def _neighbours(old: int, new: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each new pixel along a side: the old ones around its centre, and the second's share."""
+    half = np.float32(0.5)
+    centre = (np.arange(new, dtype=np.float32) + half) * np.float32(old / new) - half
+    before = np.floor(centre)
+    first = np.maximum(before, 0).astype(np.int64)
+    second = np.minimum(np.ceil(centre), old - 1).astype(np.int64)
+    return first, second, centre - before
 
 
 def _scaled_levels() -> np.ndarray:

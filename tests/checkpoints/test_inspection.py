@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from palikit.checkpoints import inspect_checkpoint, memory_bytes, save_checkpoint, save_npz
+from palikit.checkpoints.inspection import _release
 from palikit.config import parameter_count
 from palikit.errors import CheckpointError
 from palikit.published import config_for
@@ -48,6 +49,17 @@ def test_an_npz_is_described_too(second, tmp_path) -> None:
     assert [file.name for file in found.files] == ["m.npz"]
     assert not found.complete
     assert "tokenizer.json" in found.problems[0]
+
+
+def test_the_variant_follows_from_a_released_name_that_fits(tmp_path) -> None:
+    config = config_for("PaliGemma", "3B", 224)
+    cached = tmp_path / "models--google--paligemma-3b-mix-224" / "snapshots" / "0a1b"
+    release = _release(cached, config)
+    assert release is not None
+    assert release.variant == "mix"
+    assert _release(tmp_path / "paligemma-3b-pt-224.f16.npz", config) is not None
+    assert _release(tmp_path / "paligemma-3b-pt-448", config) is None
+    assert _release(tmp_path / "my-model", config) is None
 
 
 def test_problems_are_listed_not_raised(folder) -> None:

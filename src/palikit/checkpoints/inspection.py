@@ -10,6 +10,7 @@ from palikit.checkpoints.layout import CheckpointFiles, Format, find_files, find
 from palikit.config import PaliGemmaConfig, kv_bytes_per_token, parameter_count, size_name
 from palikit.errors import CheckpointError
 from palikit.model.attention import MAX_SCORES
+from palikit.published import PublishedCheckpoint, find_published
 
 TEXT_TOKENS = 256
 """Prompt and answer together, for the estimate of memory: `GenerationOptions`' default answer."""
@@ -34,6 +35,8 @@ class Inspection:
         family: "PaliGemma" or "PaliGemma 2".
         size: "3B", "10B", "28B", or such as "12M" for other models.
         image_size: picture side in pixels.
+        release: the published checkpoint of this name, where family, size and picture side agree;
+            weights do not say whether they are pretrained, a mixture or fine-tuned.
         dtypes: names of the stored dtypes, that of most weights first.
         files: the weight files.
         parameter_count: number of weights.
@@ -48,6 +51,7 @@ class Inspection:
     family: str
     size: str
     image_size: int
+    release: PublishedCheckpoint | None
     dtypes: tuple[str, ...]
     files: tuple[WeightFile, ...]
     parameter_count: int
@@ -85,6 +89,7 @@ def inspect_checkpoint(path: Path) -> Inspection:
         family=config.family,
         size=size_name(config),
         image_size=config.vision_config.image_size,
+        release=_release(path, config),
         dtypes=tuple(str(dtype).removeprefix("torch.") for dtype in dtypes),
         files=tuple(WeightFile(file.name, file.stat().st_size) for file in files.weights),
         parameter_count=parameter_count(config),
@@ -114,6 +119,16 @@ def memory_bytes(config: PaliGemmaConfig, itemsize: int) -> int:
     decoder = tokens * (3 * text.intermediate_size + 4 * text.hidden_size)
     scores = min(MAX_SCORES, text.num_attention_heads * tokens**2) * 4 * 3
     return weights + cache + max(tower * itemsize, decoder * itemsize + scores)
+
+
+def _release(path: Path, config: PaliGemmaConfig) -> PublishedCheckpoint | None:
+    """By the name of the file or a folder above it; the Hub's cache writes owner--name."""
+    shape = (config.family, size_name(config), config.vision_config.image_size)
+    for part in reversed(path.absolute().parts):
+        found = find_published(part.rpartition("--")[2].partition(".")[0])
+        if found and (found.family, found.size, found.image_size) == shape:
+            return found
+    return None
 
 
 def _contents(

@@ -159,6 +159,7 @@ def _inspection_rows(found: "Inspection") -> list[tuple[str, ...]]:
     vision, text = found.config.vision_config, found.config.text_config
     return [
         ("model", f"{found.family} {found.size}"),
+        ("variant", _variant(found)),
         ("complete", "yes" if found.complete else "no"),
         ("layout", found.format),
         ("stored as", ", ".join(found.dtypes)),
@@ -173,6 +174,13 @@ def _inspection_rows(found: "Inspection") -> list[tuple[str, ...]]:
     ]
 
 
+def _variant(found: "Inspection") -> str:
+    if found.release is None:
+        return "unknown: its name is not that of a release"
+    tuned = f", tuned on {found.release.task}" if found.release.task else ""
+    return f"{found.release.variant}{tuned}, by its name {found.release.name}"
+
+
 def _inspection_record(found: "Inspection") -> dict[str, Any]:
     return {
         "path": str(found.path),
@@ -181,6 +189,7 @@ def _inspection_record(found: "Inspection") -> dict[str, Any]:
         "format": found.format,
         "family": found.family,
         "size": found.size,
+        "variant": found.release.variant if found.release else None,
         "image_size": found.image_size,
         "dtypes": list(found.dtypes),
         "parameter_count": found.parameter_count,
