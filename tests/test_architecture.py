@@ -38,6 +38,7 @@ ROWS: dict[str, int] = {
     # 5
     "request": 5,
     "answers": 5,
+    "engine": 5,
     "predictor": 5,
     "loading": 5,
     # 7

@@ -13,6 +13,7 @@ from palikit.generation import (
     Generation,
     Row,
     Token,
+    allocate_cache,
     generate,
     pick,
     sampling_probabilities,
@@ -187,6 +188,85 @@ def test_steered_beams_follow_the_grammar() -> None:
     assert found.tokens[-1].id == model.config.eos_token_id
 
 
+def naive_beams(model: PaliGemma, inputs: ModelInputs, width: int, limit: int) -> list[int]:
+    """The same search, every step from whole forward passes and without an early end."""
+    eos, best = model.config.eos_token_id, (-math.inf, [-1])
+    beams: list[tuple[float, list[int]]] = [(0.0, [])]
+    for _ in range(limit):
+        reached = []
+        for score, text in beams:
+            sums = score + naive_logits(model, inputs, text).log_softmax(-1)
+            best = max(best, (float(sums[eos]), [*text, eos]))
+            sums[eos] = -math.inf
+            values, tokens = sums.topk(width)
+            reached += [(float(v), [*text, int(t)]) for v, t in zip(values, tokens, strict=True)]
+        beams = sorted(reached, reverse=True)[:width]
+    return best[1] if best[0] > -math.inf else beams[0][1]
+
+
+@families
+@pytest.mark.parametrize("end", [4.0, 8.0, -math.inf])
+def test_beams_equal_the_same_search_by_whole_forward_passes(family: str, end: float) -> None:
+    """With an end that is likely, and with one that never comes: then the best unfinished text."""
+    model, inputs = tiny.model(family), batch_of(["caption en"])
+    raise_end(model, end)
+    for width in (2, 4):
+        options = GenerationOptions(num_beams=width, max_new_tokens=8)
+        found = beam_search(model, inputs, options)[0]
+        assert ids(found) == naive_beams(model, inputs, width, 8)
+        assert found.finish_reason == ("length" if end < 0 else "stop")
+
+
+def raise_end(model: PaliGemma, by: float) -> None:
+    """Add to the end token's logit, that texts end after a few tokens."""
+    original = model.language_model.logits
+
+    def logits(hidden: torch.Tensor, ids: torch.Tensor | None = None, *, softcap: bool = True):
+        full = original(hidden, softcap=softcap)
+        full[..., model.config.eos_token_id] += by
+        return full if ids is None else full[..., ids]
+
+    model.language_model.logits = logits  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("verb", [tasks.detect, tasks.segment])
+@pytest.mark.parametrize("seed", range(4))
+def test_steered_beams_name_nothing_twice_and_keep_the_form(verb, seed: int) -> None:
+    model, task = tiny.model(seed=seed), verb("cat")
+    rules, inputs = grammar(task), batch_of([task.prompt])
+    options = GenerationOptions(num_beams=2, max_new_tokens=120)
+    found = beam_search(model, inputs, options, [rules])[0]
+    state, objects = rules.start, 0
+    for token in found.tokens:
+        following = rules.advance(state, token.id)
+        assert following is not None
+        assert not following.repeated
+        objects += following.seen != state.seen
+        state = following
+    assert found.finish_reason in {"stop", "repeat", "length"}
+
+
+def test_watched_beams_carry_scores_of_the_grammar() -> None:
+    model, task = tiny.model(), tasks.detect("cat ; dog")
+    rules, inputs = grammar(task), batch_of([task.prompt])
+    raise_end(model, 100.0)  # nothing found: a text that follows the grammar
+    options = GenerationOptions(num_beams=2, max_new_tokens=20, grammar=False)
+    free = beam_search(model, inputs, options, [rules])[0]
+    assert ids(free) == [rules.eos_id]
+    assert free.follows_grammar
+    with torch.inference_mode():
+        scores = model.language_model.logits(prefilled(model, inputs))[0]
+    allowed = torch.tensor(list(rules.allowed(rules.start)))
+    expected = scores[rules.eos_id] - scores[allowed].logsumexp(-1)
+    assert free.tokens[0].grammar_log_prob == pytest.approx(float(expected), abs=1e-3)
+    assert free.tokens[0].vocabulary_log_prob is not None
+
+
+@torch.inference_mode()
+def prefilled(model: PaliGemma, inputs: ModelInputs) -> torch.Tensor:
+    return model.prefill(inputs, allocate_cache(model, inputs, 1))
+
+
 def cut_vocabulary(model: PaliGemma, keep: torch.Tensor) -> None:
     """Make every other token impossible by a head that gives it a very low score."""
     original = model.language_model.logits
@@ -211,7 +291,7 @@ def sum_log_prob(model: PaliGemma, inputs: ModelInputs, text: list[int]) -> floa
 
 
 def grammar(task: tasks.Task) -> ObjectGrammar:
-    made = tiny.predictor().grammar(task)
+    made = tiny.predictor().engine.grammar(task)
     assert made is not None
     return made
 
@@ -296,7 +376,7 @@ def test_an_unfinished_object_can_still_be_taken_back() -> None:
 def test_a_stream_gives_the_same_tokens_as_the_whole() -> None:
     model = tiny.model()
     for task in (tasks.segment("cat ; dog"), tasks.caption()):
-        inputs, rules = batch_of([task.prompt]), tiny.predictor().grammar(task)
+        inputs, rules = batch_of([task.prompt]), tiny.predictor().engine.grammar(task)
         options = GenerationOptions(max_new_tokens=50)
         whole = generate(model, inputs, options, [rules])[0]
         assert tuple(stream(model, inputs, options, rules)) == whole.tokens

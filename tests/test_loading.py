@@ -45,6 +45,27 @@ def test_dtype_and_picture_side_can_be_chosen(folder: Path) -> None:
     loaded.caption(tiny.picture(), options=SHORT)
 
 
+def test_every_option_reaches_its_place(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str | None]] = []
+
+    def resolve(model: str, revision: str | None) -> Path:
+        asked.append((model, revision))
+        return folder
+
+    monkeypatch.setattr("palikit.loading.resolve", resolve)
+    loaded = palikit.load(
+        "owner/name",
+        revision="bfloat16",
+        resize="bilinear",
+        coordinates="1024",
+        mask_edges="truncate",
+    )
+    assert asked == [("owner/name", "bfloat16")]
+    assert loaded.processor.resize == "bilinear"
+    assert loaded.coordinates == loaded.engine.read.coordinates == "1024"
+    assert loaded.engine.read.mask_edges == "truncate"
+
+
 def test_a_mask_codec_beside_the_model_is_found(folder: Path, tmp_path: Path) -> None:
     copied = tmp_path / "model"
     shutil.copytree(folder, copied)
@@ -56,8 +77,9 @@ def test_a_mask_codec_beside_the_model_is_found(folder: Path, tmp_path: Path) ->
 
 
 def test_an_unknown_device_is_refused(folder: Path) -> None:
-    with pytest.raises(InputError, match=r"device 'tpu' cannot be used here"):
-        palikit.load(folder, device="tpu")
+    for device in ("tpu", "meta"):
+        with pytest.raises(InputError, match=f"device '{device}' cannot be used here"):
+            palikit.load(folder, device=device)
 
 
 def test_a_checkpoint_without_tokenizer_says_where_to_put_one(folder: Path, tmp_path: Path) -> None:

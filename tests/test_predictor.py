@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from palikit import GenerationOptions, InputError, Pictures, Video, tasks
+from palikit import GenerationOptions, InputError, LoadOptions, Pictures, Video, tasks
+from palikit.generation import generate
 from palikit.model.mask_codec import MaskCodec
 from palikit.predictor import Predictor
+from palikit.processor import Query
 from palikit.results import Answer, Box, Caption, Detections, OcrText, Segments
 from palikit.video import load_frames
 from tests import tiny
@@ -88,7 +90,7 @@ def test_a_list_of_questions_shares_the_work_on_one_picture(
         return tower(pixel_values)
 
     monkeypatch.setattr(predictor.model, "encode_images", counted)
-    questions = ["what?", "where is the dog?", "how many?"]
+    questions = [f"how many of number {n}?" for n in range(20)]  # more than a batch
     answers = predictor.answer(tiny.picture(), questions, options=SHORT)
     assert seen == [1]
     alone = [predictor.answer(tiny.picture(), q, options=SHORT).text for q in questions]
@@ -159,26 +161,63 @@ def test_a_label_that_spells_a_token_is_refused(predictor: Predictor) -> None:
         predictor.detect(tiny.picture(), "cat <loc0001>")
 
 
-def test_control_tokens_in_a_question_are_plain_text(predictor: Predictor) -> None:
-    request = tasks.answer("what is <loc0001>?")
-    assert not request.allow_special
-    grounded = tasks.grounded_caption(Box(0, 0, 20, 15), 40, 30)
-    assert grounded.prompt == "caption <loc0000><loc0000><loc0512><loc0512>"
-    assert grounded.allow_special
+def asked_with(predictor: Predictor, prompt: str, *, allow_special: bool) -> str:
+    """The reply to a prompt whose control tokens are meant, or are plain text."""
+    query = Query((tiny.picture(),), prompt, allow_special=allow_special)
+    tokens = generate(predictor.model, predictor.processor([query]), SHORT)[0].tokens
+    return predictor.processor.tokenizer.decode(token.id for token in tokens)
+
+
+def test_control_tokens_in_a_prompt_are_plain_text(predictor: Predictor) -> None:
+    prompt = "caption <loc0001><loc0001><loc0512><loc0512>"
+    as_text, as_tokens = (asked_with(predictor, prompt, allow_special=s) for s in (False, True))
+    assert as_text != as_tokens
+    assert predictor.generate(tiny.picture(), prompt, options=SHORT).text == as_text
+
+
+def test_a_region_is_named_by_tokens_on_the_grid_asked_for(predictor: Predictor) -> None:
+    region = predictor.caption_region(tiny.picture(), Box(0, 0, 40, 15), options=SHORT)
+    assert region.prompt == "caption <loc0000><loc0000><loc0512><loc1023>"
+    assert region.text == asked_with(predictor, region.prompt, allow_special=True)
+    on_1024 = Predictor(predictor.model, predictor.processor, name="tiny", coordinates="1024")
+    other = on_1024.caption_region(tiny.picture(), Box(0, 0, 20, 30), options=SHORT)
+    assert other.prompt == "caption <loc0000><loc0000><loc1023><loc0512>"
 
 
 @pytest.mark.parametrize(
     ("coordinates", "edges"), [("1023", (0.0, 512 / 1023, 1.0)), ("1024", (0.0, 0.5, 1023 / 1024))]
 )
 def test_coordinates_are_read_as_asked(coordinates, edges: tuple[float, ...]) -> None:
-    made = tiny.predictor()
-    asked = Predictor(made.model, made.processor, name="tiny", coordinates=coordinates)
-    assert asked._read.coordinates == coordinates
     text = "<loc0000><loc0512><loc0512><loc1023> cat"
     result = tasks.parse(tasks.detect("cat"), text, 100, 1000, coordinates=coordinates)
     assert isinstance(result, Detections)
     box = result.objects[0].box
     assert box == Box(edges[1] * 100, edges[0] * 1000, edges[2] * 100, edges[1] * 1000)
+
+
+def test_boxes_stand_on_the_grid_the_predictor_was_given() -> None:
+    made, pictures = tiny.predictor(), [tiny.picture(seed) for seed in range(24)]
+    other = Predictor(made.model, made.processor, name="tiny", coordinates="1024")
+    pairs = zip(made.detect(pictures, "cat"), other.detect(pictures, "cat"), strict=True)
+    found = [(a, b) for one, two in pairs for a, b in zip(one.result, two.result, strict=True)]
+    assert found
+    for on_1023, on_1024 in found:
+        assert on_1024.box.x2 == pytest.approx(on_1023.box.x2 * 1023 / 1024)
+        assert on_1024.box.x2 != on_1023.box.x2
+
+
+def test_mask_edges_are_those_asked_for() -> None:
+    made, pictures = tiny.predictor(), [tiny.picture(seed) for seed in range(24)]
+    torch.manual_seed(0)
+    codec = MaskCodec().eval().requires_grad_(requires_grad=False)
+    codec.decoder[-1].bias.fill_(9.0)  # every pixel inside
+    rounded, cut = (
+        Predictor(made.model, made.processor, name="t", mask_codec=codec, mask_edges=edges)
+        for edges in ("round", "truncate")
+    )
+    answers = [p.segment(pictures, "cat") for p in (rounded, cut)]
+    masks = [[s.mask for one in answer for s in one.result] for answer in answers]
+    assert masks[0] != masks[1]
 
 
 def test_segments_get_masks_where_there_is_a_codec() -> None:
@@ -223,7 +262,7 @@ def test_beams_are_an_option_of_every_verb(predictor: Predictor) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"max_new_tokens": 0}, "max_new_tokens is 0: it must be 1 or more"),
+        ({"max_new_tokens": 0}, "max_new_tokens is 0: it must be between 1 and 8192"),
         ({"temperature": -1.0}, "temperature is -1.0"),
         ({"top_p": 0.0}, "top_p is 0.0"),
         ({"num_beams": 2, "temperature": 1.0}, "a beam search does not sample"),
@@ -232,6 +271,32 @@ def test_beams_are_an_option_of_every_verb(predictor: Predictor) -> None:
 def test_impossible_options_are_refused(change: dict[str, float], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         GenerationOptions(**change)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"resize": "lanczos"}, "resize is 'lanczos': it must be one of 'bicubic'"),
+        ({"coordinates": "2048"}, "coordinates is '2048'"),
+        ({"mask_edges": "floor"}, "mask_edges is 'floor'"),
+        ({"dtype": "int8"}, "dtype is 'int8'"),
+        ({"image_size": "28"}, "image_size is '28'"),
+        ({"image_size": 10**6}, "image_size is 1000000"),
+    ],
+)
+def test_impossible_load_options_are_refused(change: dict[str, object], sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        LoadOptions(**change)
+
+
+def test_a_batch_without_size_is_refused(predictor: Predictor) -> None:
+    with pytest.raises(InputError, match="batch_size is 0"):
+        predictor.predict([_request(tasks.ocr())], batch_size=0)
+
+
+def test_more_tokens_than_positions_are_refused(predictor: Predictor) -> None:
+    with pytest.raises(InputError, match=r"8415 tokens .* the model knows 8192 positions"):
+        predictor.answer(Pictures(*[tiny.picture()] * 2100), "12345", options=SHORT)
 
 
 def _request(task: tasks.Task):

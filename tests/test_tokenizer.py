@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from palikit.errors import CheckpointError
+from palikit.errors import CheckpointError, InputError
 from palikit.tokenizer import Tokenizer
 from palikit.vocab import PALIGEMMA
 from tests import tiny
@@ -31,12 +31,11 @@ def gemma() -> Tokenizer:
 
 def test_the_released_tokenizer_has_the_released_ids(gemma: Tokenizer) -> None:
     assert gemma.vocabulary == PALIGEMMA
-    assert gemma.encode("<loc0000><loc1023><seg000><seg127><image>", allow_special=True) == [
+    assert gemma.encode("<loc0000><loc1023><seg000><seg127>", allow_special=True) == [
         256000,
         257023,
         257024,
         257151,
-        257152,
     ]
 
 
@@ -73,6 +72,17 @@ def test_the_released_tokenizer_lets_no_control_token_through(
     forbidden = {entry["id"] for entry in entries if entry["content"] == control}
     assert forbidden
     assert not forbidden & set(gemma.encode(f"a{control}b {control}"))
+
+
+def test_tokens_that_do_not_exist_stay_text() -> None:
+    tokenizer = tiny.tokenizer()
+    for text in ("<loc1024>", "<seg128>", "<loc٠٠٠٠>", "<loc12>", "<image>"):
+        assert tokenizer.encode(text, allow_special=True) == tokenizer.encode(text)
+
+
+def test_half_a_surrogate_pair_is_refused() -> None:
+    with pytest.raises(InputError, match="cannot be written as UTF-8"):
+        tiny.tokenizer().encode("what \udcff is")
 
 
 def test_the_end_and_the_padding_write_nothing() -> None:

@@ -1,7 +1,5 @@
 """From generated ids to a typed prediction: text, scores, boxes, outlines."""
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +12,14 @@ from palikit.masks import Mask
 from palikit.model.mask_codec import MaskCodec, paste_mask
 from palikit.prediction import Prediction
 from palikit.request import Request
-from palikit.results import Box, ScoreBasis, Segment, Segments, TokenScore
+from palikit.results import (
+    Box,
+    ScoreBasis,
+    Segment,
+    Segments,
+    TokenScore,
+    mean_probability,
+)
 from palikit.tasks import parse
 from palikit.tokenizer import Tokenizer
 from palikit.vocab import Coordinates, MaskEdges
@@ -100,9 +105,3 @@ class AnswerReader:
 
     def _mask(self, values: npt.NDArray[np.float32], box: Box, segments: Segments) -> Mask:
         return paste_mask(values, box, segments.width, segments.height, edges=self.mask_edges)
-
-
-def mean_probability(scores: Sequence[TokenScore]) -> float | None:
-    """Geometric mean of the probabilities of the tokens that were not forced; None without any."""
-    free = [score.log_prob for score in scores if not score.forced]
-    return math.exp(sum(free) / len(free)) if free else None

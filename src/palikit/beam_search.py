@@ -17,7 +17,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from palikit.generation import Generation, Row, Token, allocate_cache, new_row
+from palikit.generation import (
+    Generation,
+    Row,
+    Token,
+    allocate_cache,
+    free_token,
+    logits_of,
+    new_row,
+    vocabulary_logits,
+)
 from palikit.grammar import ObjectGrammar
 from palikit.model.cache import KVCache
 from palikit.model.inputs import ModelInputs
@@ -27,10 +36,15 @@ from palikit.options import GenerationOptions
 
 @dataclass
 class Beam:
-    """A text and the sum of its log-probabilities."""
+    """A text and the sum of its log-probabilities.
+
+    Attributes:
+        parent: the beam of the step before that it continues.
+    """
 
     row: Row
     score: float
+    parent: int = 0
 
 
 @torch.inference_mode()
@@ -57,71 +71,67 @@ def _search(
     model: PaliGemma, cache: KVCache, hidden: Tensor, start: Beam, width: int
 ) -> Generation:
     """One row: `cache` and `hidden` [1, D] hold its prompt."""
-    beams, best = [start], None
-    for _ in range(start.row.limit):
-        scores, log_probs = _scores(model, beams, hidden)
-        best = _best_ended(beams, scores, log_probs, best)
-        scores[:, start.row.eos_id] = -torch.inf
-        beams, parents = _continue(beams, scores, log_probs, width)
+    beams, best, eos = [start], None, start.row.eos_id
+    for step in range(start.row.limit):
+        log_probs = torch.stack(
+            [_log_probs(model, beam.row, h) for beam, h in zip(beams, hidden, strict=True)]
+        )
+        sums = torch.tensor([beam.score for beam in beams])[:, None] + log_probs
+        ended = [_extend(model, beams, hidden, sums, log_probs, int(sums[:, eos].argmax()), eos)]
+        sums[:, eos] = -torch.inf
+        beams = [
+            _extend(model, beams, hidden, sums, log_probs, *divmod(int(index), sums.shape[1]))
+            for index in sums.flatten().topk(min(width, sums.numel())).indices
+        ]
+        # A steered beam that names an object again has ended before it.
+        ended += [beam for beam in beams if beam.row.finish_reason == "repeat"]
+        beams = [b for b in beams if b.row.finish_reason != "repeat" and b.score > -torch.inf]
+        best = _better(best, ended)
         if not beams or (best is not None and best.score >= beams[0].score):
             break
-        token_ids = torch.tensor([[beam.row.tokens[-1].id] for beam in beams], device=hidden.device)
-        cache = cache.select(torch.tensor(parents, device=hidden.device))
-        hidden = model.decode_step(token_ids, cache)
+        if step + 1 < start.row.limit:
+            cache = cache.select(torch.tensor([b.parent for b in beams], device=hidden.device))
+            last = [[beam.row.tokens[-1].id] for beam in beams]
+            hidden = model.decode_step(torch.tensor(last, device=hidden.device), cache)
     return (best or beams[0]).row.result()
 
 
-def _scores(model: PaliGemma, beams: list[Beam], hidden: Tensor) -> tuple[Tensor, Tensor]:
-    """Sums of log-probabilities of every continuation, and the last token's share: both [W, V]."""
-    logits = model.language_model.logits(hidden)[:, : model.config.image_token_index].cpu()
-    for beam, beam_logits in zip(beams, logits, strict=True):
-        allowed = beam.row.allowed() if beam.row.is_steered else None
-        if allowed is not None:
-            outside = torch.ones_like(beam_logits, dtype=torch.bool)
-            outside[torch.tensor(list(allowed))] = False
-            beam_logits[outside] = -torch.inf
-    log_probs = logits.log_softmax(dim=-1)
-    sums = torch.tensor([beam.score for beam in beams])
-    return sums[:, None] + log_probs, log_probs
+def _log_probs(model: PaliGemma, row: Row, hidden: Tensor) -> Tensor:
+    """Of every next token float32[V], from a hidden state [D]; -inf outside a grammar."""
+    allowed = row.allowed() if row.is_steered else None
+    if allowed is None:
+        return vocabulary_logits(model, hidden[None])[0].log_softmax(dim=-1)
+    log_probs = torch.full((model.config.image_token_index,), -torch.inf)
+    log_probs[torch.tensor(list(allowed))] = logits_of(model, hidden, allowed).log_softmax(dim=-1)
+    return log_probs
 
 
-def _best_ended(
-    beams: list[Beam], scores: Tensor, log_probs: Tensor, best: Beam | None
-) -> Beam | None:
-    """The better of `best` and the best beam that would end here."""
-    eos = beams[0].row.eos_id
-    parent = int(scores[:, eos].argmax())
-    score = float(scores[parent, eos])
-    if score == -torch.inf or (best is not None and best.score >= score):
-        return best
-    return Beam(_extended(beams[parent].row, eos, float(log_probs[parent, eos])), score)
-
-
-def _continue(
-    beams: list[Beam], scores: Tensor, log_probs: Tensor, width: int
-) -> tuple[list[Beam], list[int]]:
-    """The best continuations, best first, and which beam each continues."""
-    V = scores.shape[1]
-    values, indices = scores.flatten().topk(min(width, scores.numel()))
-    chosen = [
-        (float(value), divmod(int(index), V))
-        for value, index in zip(values, indices, strict=True)
-        if value > -torch.inf
-    ]
-    extended = [
-        Beam(_extended(beams[parent].row, token, float(log_probs[parent, token])), score)
-        for score, (parent, token) in chosen
-    ]
-    return extended, [parent for _, (parent, _) in chosen]
-
-
-def _extended(row: Row, token: int, log_prob: float) -> Row:
-    """A copy of the row with one token more."""
-    extended = copy(row)
-    extended.tokens = list(row.tokens)
+def _extend(
+    model: PaliGemma,
+    beams: list[Beam],
+    hidden: Tensor,
+    sums: Tensor,
+    log_probs: Tensor,
+    parent: int,
+    token: int,
+) -> Beam:
+    """A beam with one token more; `sums` and `log_probs` are [W, V]."""
+    row = copy(beams[parent].row)
+    row.tokens = list(row.tokens)
+    score, log_prob = float(sums[parent, token]), float(log_probs[parent, token])
     allowed = row.allowed()
-    if row.is_steered and allowed is not None:
-        extended.accept(Token(token, log_prob, forced=len(allowed) == 1))
+    if score == -torch.inf:
+        pass  # impossible: never chosen, and not to be told to the grammar
+    elif row.is_steered and allowed is not None:
+        row.accept(Token(token, log_prob, forced=len(allowed) == 1))
     else:
-        extended.accept(Token(token, vocabulary_log_prob=log_prob))
-    return extended
+        row.accept(free_token(model, hidden[parent], row, token, log_prob))
+    return Beam(row, score, parent)
+
+
+def _better(best: Beam | None, ended: list[Beam]) -> Beam | None:
+    """The likeliest of the ended texts; the earlier one where two are equal."""
+    for beam in ended:
+        if beam.score > (best.score if best else -torch.inf):
+            best = beam
+    return best

@@ -171,27 +171,14 @@ class Decoding:
         open_rows = [i for i, row in enumerate(self.rows) if row.finish_reason is None]
         free = [i for i in open_rows if not self.rows[i].is_steered]
         if free:
-            logits = self._vocabulary_logits(self.hidden[free])
+            logits = vocabulary_logits(self.model, self.hidden[free])
             for row_logits, i in zip(logits, free, strict=True):
-                self._accept_from_vocabulary(self.rows[i], row_logits)
+                row, token = self.rows[i], pick(row_logits, self.options, self.rows[i].generator)
+                chance = log_prob(row_logits, token)
+                row.accept(free_token(self.model, self.hidden[i], row, token, chance))
         for i in open_rows:
             if self.rows[i].is_steered:
                 self._accept_from_grammar(self.rows[i], self.hidden[i])
-
-    def _vocabulary_logits(self, hidden: Tensor) -> Tensor:
-        """float32[n, V]: rows of the table behind the last id are padding and never predicted."""
-        logits = self.model.language_model.logits(hidden)
-        return logits[:, : self.model.config.image_token_index].cpu()
-
-    def _accept_from_vocabulary(self, row: Row, logits: Tensor) -> None:
-        token = pick(logits, self.options, row.generator)
-        allowed = row.allowed()
-        within = None
-        if allowed is not None and token in allowed:
-            ids = torch.tensor(list(allowed))
-            within = log_prob(logits[ids], int((ids == token).nonzero()[0]))
-        forced = allowed is not None and len(allowed) == 1
-        row.accept(Token(token, within, log_prob(logits, token), forced and within is not None))
 
     def _accept_from_grammar(self, row: Row, hidden: Tensor) -> None:
         allowed = row.allowed()
@@ -200,8 +187,7 @@ class Decoding:
         if len(allowed) == 1:
             row.accept(Token(allowed[0], 0.0, forced=True))
             return
-        ids = torch.tensor(list(allowed), device=hidden.device)
-        logits = self.model.language_model.logits(hidden, ids).cpu()
+        logits = logits_of(self.model, hidden, allowed)
         chosen = pick(logits, self.options, row.generator)
         row.accept(Token(allowed[chosen], log_prob(logits, chosen)))
 
@@ -263,6 +249,30 @@ def new_row(model: PaliGemma, options: GenerationOptions, grammar: ObjectGrammar
     )
 
 
+def vocabulary_logits(model: PaliGemma, hidden: Tensor) -> Tensor:
+    """[n, D] -> float32[n, V]; rows of the table behind the last id are never predicted."""
+    return model.language_model.logits(hidden)[:, : model.config.image_token_index].cpu()
+
+
+def logits_of(model: PaliGemma, hidden: Tensor, ids: Sequence[int]) -> Tensor:
+    """[D] -> float32[n]: the logits of some ids, from their rows of the head alone."""
+    rows = torch.tensor(list(ids), device=hidden.device)
+    return model.language_model.logits(hidden, rows).cpu()
+
+
+def free_token(
+    model: PaliGemma, hidden: Tensor, row: Row, token: int, vocabulary_log_prob: float
+) -> Token:
+    """A token chosen out of all ids, scored as the grammar would where one watches."""
+    allowed = row.allowed()
+    if allowed is None or token not in allowed:
+        return Token(token, None, vocabulary_log_prob)
+    if len(allowed) == 1:
+        return Token(token, 0.0, vocabulary_log_prob, forced=True)
+    within = log_prob(logits_of(model, hidden, allowed), list(allowed).index(token))
+    return Token(token, within, vocabulary_log_prob)
+
+
 def accept_forced(row: Row) -> None:
     """Take the tokens that a steered row has no choice about."""
     while row.is_steered and row.finish_reason is None:
@@ -303,7 +313,7 @@ def sampling_probabilities(logits: Tensor, options: GenerationOptions) -> Tensor
     Top-p keeps the likeliest ids up to and including the one with which their sum reaches p, and
     all ids as likely as that one (big_vision, predict_fns.py).
     """
-    logits = logits / options.temperature
+    logits = (logits - logits.max()) / options.temperature  # nothing overflows near zero
     if 0 < options.top_k < len(logits):
         logits = logits.masked_fill(logits < logits.topk(options.top_k).values[-1], -torch.inf)
     if options.top_p < 1:

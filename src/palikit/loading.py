@@ -71,7 +71,7 @@ def load_with(model: str, options: LoadOptions) -> Predictor:
     text = Tokenizer.load(_tokenizer_path(path, options.tokenizer))
     checkpoint = load_checkpoint(
         path,
-        dtype=None if options.dtype == "auto" else getattr(torch, options.dtype),
+        dtype=pick_dtype(options.dtype),
         device=pick_device(options.device),
         image_size=options.image_size,
     )
@@ -87,6 +87,12 @@ def load_with(model: str, options: LoadOptions) -> Predictor:
     )
 
 
+def pick_dtype(name: DType) -> torch.dtype | None:
+    """The dtype a name stands for; None for "auto", the checkpoint's own."""
+    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    return known.get(name)
+
+
 def pick_device(name: str) -> torch.device:
     """The device a name stands for; "auto" is the first CUDA device, else the CPU.
 
@@ -97,6 +103,8 @@ def pick_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
+        if device.type == "meta":
+            raise RuntimeError("a device without memory")
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError):
         raise InputError(

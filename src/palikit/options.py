@@ -4,12 +4,21 @@ The command line, the HTTP schema and the documentation derive from these fields
 """
 
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from palikit.errors import InputError
 from palikit.vocab import Coordinates, MaskEdges
 
 Resize = Literal["bicubic", "bilinear", "bilinear_no_antialias"]
+MAX_NEW_TOKENS = 8192
+"""The positions the decoder was trained with."""
+
+MAX_IMAGE_SIZE = 4096
+"""85,264 image tokens: over ten times the positions the decoder was trained with."""
+
+MAX_BEAMS = 64
+"""Each beam is a row of the batch with a cache of its own."""
+
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 
 
@@ -22,7 +31,7 @@ def option(default: Any, doc: str) -> Any:
 class GenerationOptions:
     """How text is generated."""
 
-    max_new_tokens: int = option(256, "Largest number of tokens to write; 1 or more.")
+    max_new_tokens: int = option(256, "Largest number of tokens to write, 1 to 8192.")
     temperature: float = option(
         0.0, "0 takes the likeliest token; above 0 samples, the higher the more varied."
     )
@@ -36,11 +45,12 @@ class GenerationOptions:
     )
 
     def __post_init__(self) -> None:
-        _require(self.max_new_tokens >= 1, "max_new_tokens", self.max_new_tokens, "1 or more")
+        _require_in(1, self.max_new_tokens, MAX_NEW_TOKENS, "max_new_tokens")
         _require(self.temperature >= 0, "temperature", self.temperature, "0 or more")
         _require(0 < self.top_p <= 1, "top_p", self.top_p, "above 0 and at most 1")
         _require(self.top_k >= 0, "top_k", self.top_k, "0 or more")
-        _require(self.num_beams >= 1, "num_beams", self.num_beams, "1 or more")
+        _require_in(1, self.num_beams, MAX_BEAMS, "num_beams")
+        _require_in(0, self.seed, 2**63 - 1, "seed")
         if self.num_beams > 1 and self.temperature > 0:
             raise InputError(
                 f"num_beams is {self.num_beams} and temperature is {self.temperature}: "
@@ -77,10 +87,31 @@ class LoadOptions:
         None, "vae-oid.npz, the decoder of segmentation codes, where it is not beside the model."
     )
 
+    def __post_init__(self) -> None:
+        _require_one_of(self.dtype, DType, "dtype")
+        _require_one_of(self.resize, Resize, "resize")
+        _require_one_of(self.coordinates, Coordinates, "coordinates")
+        _require_one_of(self.mask_edges, MaskEdges, "mask_edges")
+        size = self.image_size
+        if size is not None and (not isinstance(size, int) or not 14 <= size <= MAX_IMAGE_SIZE):
+            raise InputError(
+                f"image_size is {size!r}: it must be a whole number of pixels, "
+                f"14 to {MAX_IMAGE_SIZE}"
+            )
+
 
 def doc_of(options: type, name: str) -> str:
     """The help text of one field of an options class."""
     return str(next(f.metadata["doc"] for f in fields(options) if f.name == name))
+
+
+def _require_one_of(got: object, choices: Any, name: str) -> None:
+    known = get_args(choices)
+    _require(got in known, name, repr(got), f"one of {', '.join(map(repr, known))}")
+
+
+def _require_in(low: int, got: int, high: int, name: str) -> None:
+    _require(low <= got <= high, name, got, f"between {low} and {high}")
 
 
 def _require(holds: bool, name: str, got: object, expected: str) -> None:  # noqa: FBT001

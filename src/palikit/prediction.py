@@ -25,8 +25,7 @@ class Prediction(Generic[ResultT_co]):
         text: the text it wrote, unchanged.
         result: that text, understood.
         score: geometric mean of the probabilities of the text's tokens, in [0, 1], the end token
-            included where it was written and forced tokens left out; None for an empty text of a
-            grammar that left no choice.
+            included where it was written and forced tokens left out; None without any token.
         score_basis: over which ids the probabilities behind every score here are normalised.
         finish_reason: "stop" (the model ended), "length" (token limit), "repeat" (the model began
             to name the same object again).

@@ -1,23 +1,16 @@
-"""The one place where the parts are put together: `load` a model, then ask it about pictures.
-
-pictures + task -> processor -> model + generation -> tokenizer -> tasks.parse -> Prediction
-"""
+"""A model and everything needed to ask it about pictures, under the verbs that people use."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import groupby, islice
 from typing import Any, overload
 
 from palikit import tasks
 from palikit.answers import AnswerReader
-from palikit.beam_search import beam_search
-from palikit.errors import InputError
-from palikit.generation import generate, stream
-from palikit.grammar import ObjectGrammar
+from palikit.engine import Engine
 from palikit.model.mask_codec import MaskCodec
 from palikit.model.paligemma import PaliGemma
 from palikit.options import GenerationOptions
 from palikit.prediction import Prediction
-from palikit.processor import Processor, Query
+from palikit.processor import Processor
 from palikit.request import (
     ManyInputs,
     PictureInput,
@@ -28,7 +21,7 @@ from palikit.request import (
 )
 from palikit.results import Answer, Box, Caption, Detections, OcrText, Segments
 from palikit.tasks import Task
-from palikit.vocab import CODES_PER_MASK, Coordinates, MaskEdges
+from palikit.vocab import Coordinates, MaskEdges
 
 BATCH_SIZE = 8
 """Inputs that go through the model together when there are many."""
@@ -38,8 +31,8 @@ class Predictor:
     """A loaded model with everything needed to ask it.
 
     Every method takes one input and returns one `Prediction`, or a list of inputs and returns a
-    list; `answer`, `question` and `generate` also take a list of texts, which share the work on a
-    single picture. An input is a path, URL, bytes, PIL picture, NumPy array, `Video` or `Pictures`.
+    list; `answer` and `generate` also take a list of texts, which share the work on a single
+    picture. An input is a path, URL, bytes, PIL picture, NumPy array, `Video` or `Pictures`.
     """
 
     def __init__(
@@ -57,7 +50,8 @@ class Predictor:
         self.name = name
         self.coordinates = coordinates
         self.mask_codec = mask_codec
-        self._read = AnswerReader(processor.tokenizer, coordinates, mask_codec, name, mask_edges)
+        read = AnswerReader(processor.tokenizer, coordinates, mask_codec, name, mask_edges)
+        self.engine = Engine(model, processor, read)
 
     @overload
     def caption(
@@ -289,18 +283,9 @@ class Predictor:
         Raises:
             InputError: `options` asks for beams.
         """
-        options = options or GenerationOptions()
-        if options.num_beams > 1:
-            raise InputError("a beam search writes its text at the end: stream with num_beams 1")
         task = tasks.plain(task) if isinstance(task, str) else task
         request = Request(open_pictures(picture), task, describe_input(picture))
-        inputs = self.processor([_query(request)]).to(self.model.device)
-        decoder = self.processor.tokenizer.decoder()
-        for token in stream(self.model, inputs, options, self.grammar(task)):
-            if piece := decoder.push(token.id):
-                yield piece
-        if rest := decoder.flush():
-            yield rest
+        return self.engine.stream(request, options or GenerationOptions())
 
     def predict(
         self,
@@ -309,43 +294,20 @@ class Predictor:
         *,
         batch_size: int = BATCH_SIZE,
     ) -> list[Prediction[Any]]:
-        """Answer requests in batches, in order; batching changes no answer.
+        """All of `predict_each`, as a list; every prediction keeps its picture in memory."""
+        return list(self.predict_each(requests, options, batch_size=batch_size))
 
-        Requests are taken when their batch is formed, so that an iterator may open its pictures
-        only then. A batch holds neighbours with the same number of pictures.
-        """
-        options = options or GenerationOptions()
-        answers: list[Prediction[Any]] = []
-        for _, run in groupby(requests, key=lambda request: len(request.pictures)):
-            while batch := list(islice(run, batch_size)):
-                answers += self._predict_batch(batch, options)
-        return answers
-
-    def grammar(self, task: Task) -> ObjectGrammar | None:
-        """The form of the answer to `detect` and `segment`; None for other tasks."""
-        if task.name not in ("detect", "segment"):
-            return None
-        text = self.processor.tokenizer
-        return ObjectGrammar(
-            loc_ids=text.vocabulary.loc_ids,
-            seg_ids=text.vocabulary.seg_ids,
-            num_codes=CODES_PER_MASK if task.name == "segment" else 0,
-            labels=[tuple(text.encode(f" {label}")) for label in task.labels],
-            separator=tuple(text.encode(tasks.SEPARATOR)),
-            eos_id=text.vocabulary.eos_id,
+    def predict_each(
+        self,
+        requests: Iterable[Request],
+        options: GenerationOptions | None = None,
+        *,
+        batch_size: int = BATCH_SIZE,
+    ) -> Iterator[Prediction[Any]]:
+        """Answer requests in batches, in order, as `Engine.predict_each` does."""
+        return self.engine.predict_each(
+            requests, options or GenerationOptions(), batch_size=batch_size
         )
-
-    def _predict_batch(
-        self, batch: list[Request], options: GenerationOptions
-    ) -> list[Prediction[Any]]:
-        inputs = self.processor([_query(request) for request in batch]).to(self.model.device)
-        grammars = [self.grammar(request.task) for request in batch]
-        decode = beam_search if options.num_beams > 1 else generate
-        generations = decode(self.model, inputs, options, grammars)
-        return [
-            self._read(request, generation)
-            for request, generation in zip(batch, generations, strict=True)
-        ]
 
     def _ask(
         self,
@@ -359,11 +321,6 @@ class Predictor:
         task_list = [task] if isinstance(task, Task) else task
         answers = self.predict(pair_requests(sources, task_list), options)
         return answers[0] if is_single else answers
-
-
-def _query(request: Request) -> Query:
-    task = request.task
-    return Query(request.pictures, task.prompt, allow_special=task.allow_special)
 
 
 def _each(text: str | list[str], make: Callable[[str], Task]) -> Task | list[Task]:

@@ -4,6 +4,7 @@ Pixels are counted on the picture as a person sees it, that is after its EXIF or
 applied; x grows to the right, y downwards, and (0, 0) is the top left corner of the first pixel.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
@@ -245,6 +246,13 @@ class Segments(Objects[Segment]):
 
 Result = Caption | Answer | OcrText | Detections | Segments
 ResultT_co = TypeVar("ResultT_co", bound=Result, covariant=True)
+
+
+def mean_probability(scores: Sequence[TokenScore]) -> float | None:
+    """Geometric mean of the probabilities of the tokens that were not forced; None without any."""
+    free = [score.log_prob for score in scores if not score.forced]
+    # Rounding may carry a certain token's log-probability a hair above zero.
+    return min(1.0, math.exp(sum(free) / len(free))) if free else None
 
 
 def _masks(objects: Sequence[Detection | Segment]) -> list[Mask]:

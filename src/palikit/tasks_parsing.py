@@ -4,13 +4,20 @@ A model may write anything, so nothing here raises and nothing is dropped: an an
 pieces, and a piece either becomes an object or is handed back with the reason why it did not.
 """
 
-import math
 import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from palikit.results import Box, Detection, Detections, Segment, Segments, TokenScore
+from palikit.results import (
+    Box,
+    Detection,
+    Detections,
+    Segment,
+    Segments,
+    TokenScore,
+    mean_probability,
+)
 from palikit.vocab import CODES_PER_MASK, NUM_LOC, NUM_SEG, Coordinates, loc_fraction
 
 _CONTROL = r"<(?:(?:loc|seg)[0-9]*|image|bos|eos|pad|unk)>"
@@ -169,6 +176,4 @@ def _score(tokens: Sequence[TokenScore], start: int, end: int) -> float | None:
     """
     first = bisect_left(tokens, start + 1, key=lambda token: token.end)
     last = bisect_left(tokens, end, key=lambda token: token.start)
-    free = [token.log_prob for token in tokens[first:last] if not token.forced]
-    # Rounding can leave a log-probability a hair above 0.
-    return math.exp(min(sum(free) / len(free), 0.0)) if free else None
+    return mean_probability(tokens[first:last])

@@ -15,14 +15,17 @@ from pathlib import Path
 
 from tokenizers import Tokenizer as TokenizerFile
 
-from palikit.errors import CheckpointError
+from palikit.errors import CheckpointError, InputError
 from palikit.vocab import NUM_LOC, NUM_SEG, Vocabulary
 
-CONTROL = re.compile(r"<(?:loc\d{4}|seg\d{3}|image|bos|eos|pad)>")
-"""The control tokens that a caller may ask for by their text."""
+CONTROL = re.compile(r"<(?:loc[0-9]{4}|seg[0-9]{3}|bos|eos|pad)>")
+"""The control tokens that a caller may ask for by their text.
+
+`<image>` is not one of them: it stands for a picture's embedding and has none of its own.
+"""
 
 _OTHER_CONTROL = re.compile(
-    r"<(?:unk|mask|2mass|unused\d+|start_of_turn|end_of_turn)>|\[@BOS@\]|\[toxicity=0\]"
+    r"<(?:image|unk|mask|2mass|unused\d+|start_of_turn|end_of_turn)>|\[@BOS@\]|\[toxicity=0\]"
 )
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 MAX_FILE_BYTES = 64 * 2**20
@@ -69,18 +72,31 @@ class Tokenizer:
 
         Args:
             text: any text; characters outside the vocabulary become byte tokens.
-            allow_special: read `<loc0001>`, `<seg000>`, `<image>`, `<bos>`, `<eos>` and `<pad>` as
-                tokens instead of as text.
+            allow_special: read `<loc0001>`, `<seg000>`, `<bos>`, `<eos>` and `<pad>` as tokens
+                instead of as text.
+
+        Raises:
+            InputError: the text holds half of a surrogate pair, which is no character.
         """
         if not allow_special:
-            return list(self._file.encode(text, add_special_tokens=False).ids)
+            return self._encode_plain(text)
         ids: list[int] = []
         end = 0
         for match in CONTROL.finditer(text):
-            ids += self.encode(text[end : match.start()])
-            ids.append(self._control_ids[match.group()])
-            end = match.end()
+            token = self._control_ids.get(match.group())
+            if token is not None:  # <loc1024> is text: there is no such token
+                ids += self.encode(text[end : match.start()])
+                ids.append(token)
+                end = match.end()
         return ids + self.encode(text[end:])
+
+    def _encode_plain(self, text: str) -> list[int]:
+        try:
+            return list(self._file.encode(text, add_special_tokens=False).ids)
+        except TypeError:  # the library takes what can be written as UTF-8
+            raise InputError(
+                f"the text {text!r} cannot be written as UTF-8: give valid text"
+            ) from None
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids; <pad>, <eos>, <bos> and `<image>` write nothing."""

@@ -2,7 +2,7 @@
 
 Gemma 2 adds a norm after attention and after the MLP, caps on the attention scores and on the
 output, and a query scale that is not always that of the head size. Activations stay in the dtype
-of the weights; norms, rotary positions, scores and logits are computed in float32.
+of the weights; norms, rotary positions, soft caps and softmax are computed in float32.
 
 Axes: B batch, Q new tokens, D hidden size, N query heads, K key/value heads, H head size,
 V rows of the embedding table.
@@ -70,10 +70,14 @@ class Decoder(nn.Module):
             softcap: whether to apply the output cap, where the config has one.
 
         Returns:
-            float32[..., V] or float32[..., n].
+            float32[..., V], of a product in the dtype of the weights; or float32[..., n], of a
+            product in float32, which a few rows can afford.
         """
         weight = self.embed_tokens.weight
-        scores = F.linear(hidden, weight if ids is None else weight[ids]).float()
+        if ids is None:
+            scores = F.linear(hidden, weight).float()
+        else:
+            scores = F.linear(hidden.float(), weight[ids].float())
         cap = self.config.final_logit_softcapping
         if softcap and cap is not None:
             scores = cap * torch.tanh(scores / cap)

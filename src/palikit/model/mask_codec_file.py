@@ -4,7 +4,9 @@
 there before anything is allocated, and nothing is ever unpickled.
 """
 
+import lzma
 import math
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -18,12 +20,13 @@ from safetensors.torch import load_file
 from torch import Tensor, from_numpy
 
 from palikit.errors import CheckpointError
+from palikit.model.npy_header import read_npy_header
 
 MAX_FILE_BYTES = 2**28
 """Far above any codec, far below what would trouble a machine."""
 
 _UNREADABLE = (
-    *(zipfile.BadZipFile, zlib.error, SafetensorError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, SafetensorError),
     *(ValueError, EOFError, OSError, RuntimeError),  # RuntimeError: an encrypted archive
 )
 
@@ -71,11 +74,7 @@ def _read_npz(path: Path) -> dict[str, Tensor]:
 
 def _read_npy(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> npt.NDArray[Any]:
     with archive.open(member) as file:
-        version = np.lib.format.read_magic(file)
-        if version == (1, 0):
-            shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
-        else:
-            shape, fortran_order, dtype = np.lib.format.read_array_header_2_0(file)
+        shape, fortran_order, dtype = read_npy_header(file)
         data = file.read()
     if dtype.kind not in "fiu" or len(data) != math.prod(shape) * dtype.itemsize:
         raise ValueError(f"{member.filename} has {len(data)} bytes for {dtype} of shape {shape}")

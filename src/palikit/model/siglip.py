@@ -32,13 +32,22 @@ class VisionTower(nn.Module):
 
     def forward(self, pixel_values: Tensor) -> Tensor:
         """float[U, 3, h, w] in [-1, 1] -> [U, I, D], patches in raster order."""
-        x = self.patch_embedding(pixel_values)  # [U, D, h / p, w / p]
-        x = x.flatten(2).transpose(1, 2)  # -> [U, I, D]
-        x = x + self.position_embedding.weight
+        x = self._embed_patches(pixel_values) + self.position_embedding.weight
         for layer in self.layers:
             x = layer(x)
         out: Tensor = self.post_layernorm(x)
         return out
+
+    def _embed_patches(self, pixel_values: Tensor) -> Tensor:
+        """[U, 3, h, w] -> [U, I, D].
+
+        Patches do not overlap, so the convolution is a matrix product; on CUDA a convolution of
+        float32 would by default be computed in TF32.
+        """
+        p, convolution = self.patch_embedding.stride[0], self.patch_embedding
+        x = pixel_values.unfold(2, p, p).unfold(3, p, p)  # [U, 3, h / p, w / p, p, p]
+        x = x.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)  # -> [U, I, 3 * p * p]
+        return F.linear(x, convolution.weight.flatten(1), convolution.bias)
 
 
 class EncoderLayer(nn.Module):
