@@ -289,6 +289,33 @@ def test_impossible_load_options_are_refused(change: dict[str, object], sentence
         LoadOptions(**change)
 
 
+def test_values_of_the_wrong_type_are_refused(predictor: Predictor) -> None:
+    picture = tiny.picture()
+    for call, sentence in (
+        (lambda: predictor.answer(picture, None), "question is None"),
+        (lambda: predictor.detect(picture, [1]), "a label is 1: labels are texts"),
+        (lambda: predictor.caption_region(picture, (1, 2, 3, 4)), r"box is \(1, 2, 3, 4\)"),
+        (lambda: predictor.caption(picture, options={"seed": 1}), "options is a dict"),
+        (lambda: GenerationOptions(max_new_tokens="5"), "max_new_tokens is '5'"),
+        (lambda: GenerationOptions(max_new_tokens=5.5), "max_new_tokens is 5.5"),
+        (lambda: GenerationOptions(temperature=math.inf), "temperature is inf"),
+        (lambda: GenerationOptions(seed=2**70), "seed is"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            call()
+
+
+def test_a_very_low_temperature_is_greedy(predictor: Predictor) -> None:
+    cold = GenerationOptions(max_new_tokens=8, temperature=1e-300)
+    text = predictor.caption(tiny.picture(), options=cold).text
+    assert text == predictor.caption(tiny.picture(), options=SHORT).text
+
+
+def test_representations_are_short(predictor: Predictor) -> None:
+    assert repr(predictor) == "Predictor('tiny-paligemma2', 28 px, torch.float32, cpu)"
+    assert len(repr(predictor.segment(tiny.picture(), "cat"))) < 2000
+
+
 def test_a_batch_without_size_is_refused(predictor: Predictor) -> None:
     with pytest.raises(InputError, match="batch_size is 0"):
         predictor.predict([_request(tasks.ocr())], batch_size=0)

@@ -86,6 +86,10 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("palikit")
     if name not in _LAZY:
         raise AttributeError(f"module 'palikit' has no attribute {name!r}")
     from importlib import import_module

@@ -68,6 +68,7 @@ class Engine:
             InputError: `batch_size` is below 1, or a request has more tokens than the model knows
                 positions.
         """
+        _check_options(options)
         if batch_size < 1:
             raise InputError(f"batch_size is {batch_size}: it must be 1 or more")
         embeds = _ImageEmbeds({})
@@ -83,6 +84,7 @@ class Engine:
         Raises:
             InputError: `options` asks for beams.
         """
+        _check_options(options)
         if options.num_beams > 1:
             raise InputError("a beam search writes its text at the end: stream with num_beams 1")
         inputs = self._inputs([request])
@@ -146,6 +148,13 @@ class Engine:
             self.read(request, generation)
             for request, generation in zip(batch, generations, strict=True)
         ]
+
+
+def _check_options(options: GenerationOptions) -> None:
+    if not isinstance(options, GenerationOptions):
+        raise InputError(
+            f"options is a {type(options).__name__}: give palikit.GenerationOptions(...)"
+        )
 
 
 def _query(request: Request) -> Query:

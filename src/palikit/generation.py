@@ -24,6 +24,10 @@ FinishReason = Literal["stop", "length", "repeat"]
 """The end token; the token limit; an object named a second time, which is left out."""
 
 
+MIN_TEMPERATURE = 1e-6
+"""Below it float32 can no longer tell the temperature from zero."""
+
+
 @dataclass(frozen=True, slots=True)
 class Token:
     """One generated token.
@@ -313,7 +317,8 @@ def sampling_probabilities(logits: Tensor, options: GenerationOptions) -> Tensor
     Top-p keeps the likeliest ids up to and including the one with which their sum reaches p, and
     all ids as likely as that one (big_vision, predict_fns.py).
     """
-    logits = (logits - logits.max()) / options.temperature  # nothing overflows near zero
+    # Nothing overflows near zero: there the likeliest ids keep all of the probability.
+    logits = (logits - logits.max()) / max(options.temperature, MIN_TEMPERATURE)
     if 0 < options.top_k < len(logits):
         logits = logits.masked_fill(logits < logits.topk(options.top_k).values[-1], -torch.inf)
     if options.top_p < 1:

@@ -21,7 +21,7 @@ _DIGIT_BITS = 5
 _MAX_DIGITS = 7  # 35 bits: a difference of two runs of up to MAX_PIXELS, and its sign
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Mask:
     """Which pixels of a picture belong to an object.
 
@@ -46,6 +46,9 @@ class Mask:
                 f"{pixels}, but they sum to {sum(self.counts)}: the mask is of another picture "
                 "or damaged"
             )
+
+    def __repr__(self) -> str:
+        return f"Mask({self.width} x {self.height}, {self.area} px inside)"
 
     @classmethod
     def from_array(cls, array: npt.NDArray[np.bool_]) -> Self:

@@ -3,6 +3,7 @@
 The command line, the HTTP schema and the documentation derive from these fields. No torch here.
 """
 
+import math
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
@@ -45,6 +46,12 @@ class GenerationOptions:
     )
 
     def __post_init__(self) -> None:
+        for name in ("max_new_tokens", "top_k", "seed", "num_beams"):
+            _require(type(getattr(self, name)) is int, name, getattr(self, name), "a whole number")
+        for name in ("temperature", "top_p"):
+            value = getattr(self, name)
+            is_number = isinstance(value, int | float) and math.isfinite(value)
+            _require(is_number, name, value, "a finite number")
         _require_in(1, self.max_new_tokens, MAX_NEW_TOKENS, "max_new_tokens")
         _require(self.temperature >= 0, "temperature", self.temperature, "0 or more")
         _require(0 < self.top_p <= 1, "top_p", self.top_p, "above 0 and at most 1")
@@ -107,7 +114,7 @@ def doc_of(options: type, name: str) -> str:
 
 def _require_one_of(got: object, choices: Any, name: str) -> None:
     known = get_args(choices)
-    _require(got in known, name, repr(got), f"one of {', '.join(map(repr, known))}")
+    _require(got in known, name, got, f"one of {', '.join(map(repr, known))}")
 
 
 def _require_in(low: int, got: int, high: int, name: str) -> None:
@@ -116,4 +123,4 @@ def _require_in(low: int, got: int, high: int, name: str) -> None:
 
 def _require(holds: bool, name: str, got: object, expected: str) -> None:  # noqa: FBT001
     if not holds:
-        raise InputError(f"{name} is {got}: it must be {expected}")
+        raise InputError(f"{name} is {got!r}: it must be {expected}")

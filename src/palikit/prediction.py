@@ -3,7 +3,7 @@
 It joins the typed results to the picture they belong to; the results themselves know no picture.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic
 
@@ -11,7 +11,14 @@ from PIL.Image import Image
 
 from palikit.drawing import draw
 from palikit.errors import InputError
-from palikit.results import Objects, ResultT_co, ScoreBasis, TokenScore
+from palikit.results import (
+    ObjectArrays,
+    Objects,
+    ResultT_co,
+    ScoreBasis,
+    TokenScore,
+    rounded_score,
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,7 @@ class Prediction(Generic[ResultT_co]):
     input: str
     task: str
     prompt: str
-    text: str
+    text: str = field(repr=False)
     result: ResultT_co
     score: float | None
     score_basis: ScoreBasis
@@ -57,7 +64,7 @@ class Prediction(Generic[ResultT_co]):
             "prompt": self.prompt,
             "text": self.text,
             "result": self.result.to_dict(),
-            "score": self.score,
+            "score": rounded_score(self.score),
             "score_basis": self.score_basis,
             "finish_reason": self.finish_reason,
             "width": self.width,
@@ -72,6 +79,16 @@ class Prediction(Generic[ResultT_co]):
         if isinstance(self.result, Objects):
             return self.result.to_coco(image_id, category_ids)
         return [{"image_id": image_id, "caption": self.result.text}]
+
+    def to_arrays(self, class_names: Sequence[str] | None = None) -> ObjectArrays:
+        """Plain NumPy arrays of the objects, as `Objects.to_arrays` gives them.
+
+        Raises:
+            InputError: the result is a text.
+        """
+        if isinstance(self.result, Objects):
+            return self.result.to_arrays(class_names)
+        raise InputError(f"{self.task} gives a text, which has no arrays: use detect or segment")
 
     def draw(self) -> Image:
         """The picture with boxes, outlines and labels (or the text below it) drawn onto a copy."""

@@ -6,6 +6,7 @@ from typing import Any, overload
 from palikit import tasks
 from palikit.answers import AnswerReader
 from palikit.engine import Engine
+from palikit.errors import InputError
 from palikit.model.mask_codec import MaskCodec
 from palikit.model.paligemma import PaliGemma
 from palikit.options import GenerationOptions
@@ -52,6 +53,10 @@ class Predictor:
         self.mask_codec = mask_codec
         read = AnswerReader(processor.tokenizer, coordinates, mask_codec, name, mask_edges)
         self.engine = Engine(model, processor, read)
+
+    def __repr__(self) -> str:
+        size = self.processor.image_size
+        return f"Predictor({self.name!r}, {size} px, {self.model.dtype}, {self.model.device})"
 
     @overload
     def caption(
@@ -269,6 +274,8 @@ class Predictor:
         self, picture: PictureInput, box: Box, *, options: GenerationOptions | None = None
     ) -> Prediction[Caption]:
         """A caption of what is inside `box`, in pixels of the picture."""
+        if not isinstance(box, Box):
+            raise InputError(f"box is {box!r}: give palikit.Box(x1, y1, x2, y2) in pixels")
         pictures = open_pictures(picture)
         task = tasks.grounded_caption(box, *pictures[0].size, self.coordinates)
         return self.predict([Request(pictures, task, describe_input(picture))], options)[0]
@@ -324,4 +331,4 @@ class Predictor:
 
 
 def _each(text: str | list[str], make: Callable[[str], Task]) -> Task | list[Task]:
-    return make(text) if isinstance(text, str) else [make(each) for each in text]
+    return [make(each) for each in text] if isinstance(text, list) else make(text)

@@ -113,7 +113,11 @@ class Detection:
 
     def to_dict(self) -> dict[str, Any]:
         """Label, `box` as x1 y1 x2 y2 in pixels, score."""
-        return {"label": self.label, "box": _rounded(self.box.to_list()), "score": self.score}
+        return {
+            "label": self.label,
+            "box": _rounded(self.box.to_list()),
+            "score": rounded_score(self.score),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +141,7 @@ class Segment:
         return {
             "label": self.label,
             "box": _rounded(self.box.to_list()),
-            "score": self.score,
+            "score": rounded_score(self.score),
             "mask": self.mask.to_rle() if self.mask is not None else None,
             "codes": list(self.codes),
         }
@@ -187,6 +191,9 @@ class Objects(Generic[ObjectT]):
 
     def __len__(self) -> int:
         return len(self.objects)
+
+    def __getitem__(self, index: int) -> ObjectT:
+        return self.objects[index]
 
     def to_dict(self) -> dict[str, Any]:
         """Objects, unparsed text and problems as JSON-ready values."""
@@ -261,18 +268,23 @@ def _masks(objects: Sequence[Detection | Segment]) -> list[Mask]:
     ]
 
 
-def _rounded(values: list[float]) -> list[float]:
+def rounded_score(score: float | None) -> float | None:
+    """A score to six digits: beyond them it depends on who shares the batch."""
+    return None if score is None else round(score, 6)
+
+
+def _rounded(values: list[float], digits: int = 2) -> list[float]:
     """Pixels to a hundredth: finer than any location token on pictures up to 10,000 pixels."""
-    return [round(value, 2) for value in values]
+    return [round(value, digits) for value in values]
 
 
 def _coco_record(found: Detection | Segment, image_id: int, category_id: int) -> dict[str, Any]:
     record: dict[str, Any] = {
         "image_id": image_id,
         "category_id": category_id,
-        "bbox": found.box.to_xywh(),
+        "bbox": _rounded(found.box.to_xywh(), 4),
         # COCO demands a score; 1 is the neutral value where the model's confidence is unknown.
-        "score": found.score if found.score is not None else 1.0,
+        "score": 1.0 if found.score is None else rounded_score(found.score),
     }
     if isinstance(found, Segment) and found.mask is not None:
         record["segmentation"] = found.mask.to_rle()

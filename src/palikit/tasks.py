@@ -293,19 +293,24 @@ def _name_by_hand(verb: str, rest: str) -> TaskName | None:
 
 
 def _language(code: str) -> str:
-    if not _LANGUAGE.fullmatch(code):
+    if not isinstance(code, str) or not _LANGUAGE.fullmatch(code):
         raise InputError(f'language is {code!r}: give a language code such as "en" or "pt-BR"')
     return code
 
 
 def _words(text: str, what: str) -> str:
+    if not isinstance(text, str):
+        raise InputError(f"the {what} is {text!r}: give a text")
     if not text.strip():
         raise InputError(f"the {what} is empty: give at least one word")
     return text.strip()
 
 
 def _label_list(labels: str | Sequence[str]) -> tuple[str, ...]:
-    parts = labels.split(";") if isinstance(labels, str) else labels
+    parts = labels.split(";") if isinstance(labels, str) else list(labels)
+    wrong = [part for part in parts if not isinstance(part, str)]
+    if wrong:
+        raise InputError(f"a label is {wrong[0]!r}: labels are texts")
     names = tuple(dict.fromkeys(_checked_label(part.strip()) for part in parts))
     if not names:
         raise InputError('there is no label: name what to look for, for example "cat ; dog"')
