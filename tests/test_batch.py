@@ -3,9 +3,13 @@
 import json
 import os
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from palikit import tasks
 from palikit.batch import (
@@ -13,22 +17,39 @@ from palikit.batch import (
     Found,
     OutputFile,
     Question,
+    Settings,
     Source,
     answer_each,
     discover,
     open_source,
 )
 from palikit.errors import InputError
-from palikit.options import GenerationOptions
+from palikit.options import GenerationOptions, LoadOptions
+from palikit.prediction import Prediction
 from palikit.records import Layout, prediction_from_dict
+from palikit.request import Pictures, Request, Video, open_pictures
 from palikit.results import Box
 from tests.fake_predictor import FakePredictor, write_animation, write_picture
 
 CAPTION = Question.of(tasks.caption())
+SETTINGS = Settings(LoadOptions(), GenerationOptions())
 
 
 def find(*words: str | Path, together: bool = False) -> Found:
     return discover([str(word) for word in words], together=together, read_stdin=lambda: b"bytes")
+
+
+def write_film(file: Path, frames: int) -> Path:
+    import av
+
+    with av.open(str(file), "w") as container:
+        track = container.add_stream("mpeg4", rate=10)
+        track.width, track.height, track.pix_fmt = 32, 32, "yuv420p"
+        for i in range(frames):
+            pixels = np.full((32, 32, 3), 10 * i, np.uint8)
+            container.mux(track.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(track.encode())
+    return file
 
 
 def names(found: Found) -> list[str]:
@@ -142,7 +163,7 @@ def test_inputs_together_are_one_input_of_all_pictures(pictures: list[Path]) -> 
     assert source.name == f"{pictures[0]}, {pictures[1]}"
 
 
-@pytest.mark.parametrize(("frames", "taken"), [(None, 1), (3, 3), (1, 1), (7, 7)])
+@pytest.mark.parametrize(("frames", "taken"), [(None, 1), (3, 3), (1, 1), (7, 7), (0, 4)])
 def test_frames_are_taken_of_animations(tmp_path: Path, frames: int | None, taken: int) -> None:
     file = write_animation(tmp_path / "clip.gif", 4)
     assert len(open_source(*sources(file), frames)) == taken
@@ -150,6 +171,29 @@ def test_frames_are_taken_of_animations(tmp_path: Path, frames: int | None, take
 
 def test_a_still_picture_stays_one_picture_when_frames_are_asked_for(pictures: list[Path]) -> None:
     assert len(open_source(*sources(pictures[0]), 5)) == 1
+    assert len(open_pictures(Video(pictures[0]))) == 1
+
+
+def test_every_frame_is_taken_where_no_number_is_asked_for(tmp_path: Path) -> None:
+    file = write_animation(tmp_path / "clip.gif", 4)
+    assert len(open_pictures(Video(file, num_frames=None))) == 4
+    assert len(open_pictures(Video(file))) == 16
+    long = tmp_path / "long.gif"
+    first, *rest = [Image.new("L", (8, 8), i) for i in range(65)]
+    first.save(long, save_all=True, append_images=rest)
+    with pytest.raises(InputError, match="has 65 frames, more than the 64"):
+        open_pictures(Video(long, num_frames=None))
+
+
+def test_a_video_among_several_pictures_is_its_frames(pictures: list[Path], tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    clip = str(write_film(tmp_path / "clip.mp4", 20))
+    still = str(pictures[0])
+    (source,) = find(clip, still, together=True).sources
+    assert len(open_source(source)) == 17
+    assert len(open_pictures(Pictures(clip, still))) == 17
+    assert len(open_source(source, 3)) == 4
+    assert len(open_pictures(Pictures(Video(clip, 3), still))) == 4
 
 
 # Answering
@@ -221,12 +265,36 @@ def test_pictures_are_opened_only_when_their_batch_is_formed(pictures: list[Path
 
 
 def output_file(
-    file: Path, fmt: str = "json", *, overwrite: bool = False, question: Question = CAPTION
+    file: Path,
+    fmt: str = "json",
+    *,
+    overwrite: bool = False,
+    question: Question = CAPTION,
+    settings: Settings = SETTINGS,
 ) -> OutputFile:
     render = Layout(fmt, question.task, many=True).whole  # type: ignore[arg-type]
     return OutputFile(
-        file, question, "fake", render=None if fmt == "jsonl" else render, overwrite=overwrite
+        file,
+        question,
+        "fake",
+        settings,
+        render=None if fmt == "jsonl" else render,
+        overwrite=overwrite,
     )
+
+
+def seen(folder: Path) -> list[str]:
+    """What a person sees in a folder."""
+    return sorted(each.name for each in folder.iterdir() if not each.name.startswith("."))
+
+
+def hidden(folder: Path) -> list[str]:
+    return sorted(each.name for each in folder.iterdir() if each.name.startswith("."))
+
+
+def one_answer(file: Path) -> Prediction[Any]:
+    request = Request(open_source(*sources(file)), tasks.caption(), str(file))
+    return prediction_from_dict(FakePredictor().predict([request])[0].to_dict())
 
 
 def run(
@@ -234,7 +302,7 @@ def run(
 ) -> tuple[str, ...]:
     """A run as the command makes it; returns the inputs that were still to be asked."""
     with make() as output:
-        todo = [source for source in sources(*files) if source.name not in output.answered]
+        todo = [source for source in sources(*files) if source.name not in output.earlier]
         failures = 0
         try:
             for each in answer_each(
@@ -262,12 +330,12 @@ def test_an_interrupted_run_goes_on_to_the_same_file(
     asked = run(lambda: output_file(resumed, fmt), FakePredictor(), pictures)
     assert asked == tuple(str(file) for file in pictures[2 * interrupt_at :])
     assert resumed.read_bytes() == whole.read_bytes()
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["in", "resumed", "whole"]
+    assert seen(tmp_path) == ["in", "resumed", "whole"]
 
 
 def test_an_answer_is_on_disk_when_it_has_been_added(tmp_path: Path, pictures: list[Path]) -> None:
     with output_file(tmp_path / "out.json") as output:
-        output.add(FakePredictor().predict([request_for(pictures[0])])[0])
+        output.add(one_answer(pictures[0]))
         (line,) = (tmp_path / "out.json.partial.jsonl").read_text().splitlines()
     assert json.loads(line)["input"] == str(pictures[0])
 
@@ -275,15 +343,15 @@ def test_an_answer_is_on_disk_when_it_has_been_added(tmp_path: Path, pictures: l
 def test_a_line_cut_off_by_a_kill_is_dropped_and_asked_again(
     tmp_path: Path, pictures: list[Path]
 ) -> None:
-    whole, cut = tmp_path / "whole.jsonl", tmp_path / "cut.jsonl"
-    run(lambda: output_file(whole, "jsonl"), FakePredictor(), pictures)
-    content = whole.read_bytes()
+    file = tmp_path / "out.jsonl"
+    run(lambda: output_file(file, "jsonl"), FakePredictor(), pictures)
+    content = file.read_bytes()
     end_of_third = [i for i, byte in enumerate(content) if byte == ord("\n")][2] + 1
     for length in (end_of_third - 1, end_of_third + 1, end_of_third + 40, 5):
-        cut.write_bytes(content[:length])
-        asked = run(lambda: output_file(cut, "jsonl"), FakePredictor(), pictures)
+        file.write_bytes(content[:length])
+        asked = run(lambda: output_file(file, "jsonl"), FakePredictor(), pictures)
         assert asked == tuple(map(str, pictures[content[:length].count(b"\n") :]))
-        assert cut.read_bytes() == content
+        assert file.read_bytes() == content
 
 
 def test_failed_inputs_are_tried_again_and_the_rest_is_not(
@@ -310,7 +378,7 @@ def test_answers_to_another_question_are_not_mixed_in(
     with pytest.raises(InputError, match="another question"):
         output_file(file, fmt, question=other)
     with output_file(file, fmt, question=other, overwrite=True) as output:
-        assert not output.answered
+        assert not output.earlier
 
 
 def test_answers_of_another_model_are_not_mixed_in(tmp_path: Path, pictures: list[Path]) -> None:
@@ -331,12 +399,13 @@ def test_a_finished_file_is_not_replaced_unless_asked(tmp_path: Path, pictures: 
     assert len(json.loads(file.read_text())) == len(pictures)
 
 
-def test_a_file_of_something_else_is_not_taken_for_a_journal(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", ['{"name": "not ours"}\n', '{"name": "not ours"}', "no line"])
+def test_a_file_of_something_else_is_not_taken_for_a_journal(tmp_path: Path, content: str) -> None:
     file = tmp_path / "out.jsonl"
-    file.write_text('{"name": "not ours"}\n')
-    with pytest.raises(InputError, match="line 1"):
+    file.write_text(content)
+    with pytest.raises(InputError, match=r"line 1|does not say"):
         output_file(file, "jsonl")
-    assert file.read_text() == '{"name": "not ours"}\n'
+    assert file.read_text() == content
 
 
 def test_overwriting_json_lines_keeps_the_old_ones_until_there_is_a_new_one(
@@ -367,7 +436,120 @@ def test_a_name_that_is_not_text_is_written_and_known_again(tmp_path: Path) -> N
     assert run(lambda: output_file(output, "jsonl"), FakePredictor(), [file]) == ()
 
 
-def request_for(file: Path):  # type: ignore[no-untyped-def]
-    from palikit.request import Request
+# Options of an earlier run
 
-    return Request(open_source(*sources(file)), tasks.caption(), str(file))
+
+OTHERS = {
+    "coordinates": Settings(LoadOptions(coordinates="1024"), GenerationOptions()),
+    "revision": Settings(LoadOptions(revision="float16"), GenerationOptions()),
+    "grammar": Settings(LoadOptions(), GenerationOptions(grammar=False)),
+    "seed": Settings(LoadOptions(), GenerationOptions(seed=1)),
+    "frames": Settings(LoadOptions(), GenerationOptions(), frames=3),
+}
+
+
+def test_every_option_but_the_device_is_a_setting() -> None:
+    names = {field.name for cls in (LoadOptions, GenerationOptions) for field in fields(cls)}
+    assert set(SETTINGS.to_dict()) == names - {"device"} | {"frames"}
+
+
+@pytest.mark.parametrize("fmt", ["json", "jsonl"])
+@pytest.mark.parametrize("name", OTHERS)
+def test_answers_made_with_other_options_are_not_mixed_in(
+    tmp_path: Path, pictures: list[Path], fmt: str, name: str
+) -> None:
+    file = tmp_path / f"out.{fmt}"
+    run(lambda: output_file(file, fmt), FakePredictor(interrupt_at=1), pictures)
+    with pytest.raises(InputError, match=rf"other options \({name}: .*, now .*--overwrite"):
+        output_file(file, fmt, settings=OTHERS[name])
+    with output_file(file, fmt, settings=OTHERS[name], overwrite=True) as output:
+        assert not output.earlier
+        output.add(one_answer(pictures[0]))
+    with pytest.raises(InputError, match=f"{name}: "):
+        output_file(file, fmt)
+
+
+def test_another_device_changes_no_answer(tmp_path: Path, pictures: list[Path]) -> None:
+    file = tmp_path / "out.json"
+    run(lambda: output_file(file), FakePredictor(interrupt_at=1), pictures)
+    cuda = Settings(LoadOptions(device="cuda"), GenerationOptions())
+    with output_file(file, settings=cuda) as output:
+        assert len(output.earlier) == 2
+
+
+def test_all_options_that_differ_are_named(tmp_path: Path, pictures: list[Path]) -> None:
+    file = tmp_path / "out.jsonl"
+    run(lambda: output_file(file, "jsonl"), FakePredictor(interrupt_at=1), pictures)
+    other = Settings(
+        LoadOptions(coordinates="1024", dtype="bfloat16"), GenerationOptions(grammar=False)
+    )
+    with pytest.raises(InputError) as caught:
+        output_file(file, "jsonl", settings=other)
+    assert "dtype: auto, now bfloat16" in str(caught.value)
+    assert "coordinates: 1023, now 1024" in str(caught.value)
+    assert "grammar: True, now False" in str(caught.value)
+
+
+def test_json_lines_are_extended_with_the_same_options_only(
+    tmp_path: Path, pictures: list[Path]
+) -> None:
+    file = tmp_path / "out.jsonl"
+    run(lambda: output_file(file, "jsonl"), FakePredictor(), pictures[:3])
+    with pytest.raises(InputError, match="seed: 0, now 1"):
+        output_file(file, "jsonl", settings=OTHERS["seed"])
+    assert run(lambda: output_file(file, "jsonl"), FakePredictor(), pictures) == tuple(
+        map(str, pictures[3:])
+    )
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", "{"])
+def test_answers_whose_options_are_not_known_are_not_extended(
+    tmp_path: Path, pictures: list[Path], content: str | None
+) -> None:
+    file = tmp_path / "out.jsonl"
+    run(lambda: output_file(file, "jsonl"), FakePredictor(), pictures[:3])
+    (options,) = (tmp_path / name for name in hidden(tmp_path))
+    if content is None:
+        options.unlink()
+    else:
+        options.write_text(content)
+    with pytest.raises(InputError, match="with which options"):
+        output_file(file, "jsonl")
+
+
+def test_a_finished_file_leaves_nothing_hidden_unless_it_can_be_extended(
+    tmp_path: Path, pictures: list[Path]
+) -> None:
+    run(lambda: output_file(tmp_path / "out.json"), FakePredictor(), pictures)
+    assert hidden(tmp_path) == []
+    run(lambda: output_file(tmp_path / "out.jsonl", "jsonl"), FakePredictor(), pictures)
+    assert hidden(tmp_path) == [".out.jsonl.options.json"]
+
+
+def test_a_run_without_an_answer_leaves_nothing(tmp_path: Path, pictures: list[Path]) -> None:
+    for fmt in ("json", "jsonl"):
+        run(
+            lambda fmt=fmt: output_file(tmp_path / "out", fmt),  # type: ignore[misc]
+            FakePredictor(interrupt_at=0),
+            pictures,
+        )
+        assert [each.name for each in tmp_path.iterdir()] == ["in"]
+
+
+# Two at once
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no locks of this kind")
+@pytest.mark.parametrize("fmt", ["json", "jsonl"])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_file_that_another_run_is_writing_is_refused(
+    tmp_path: Path, pictures: list[Path], fmt: str, overwrite: bool
+) -> None:
+    file = tmp_path / f"out.{fmt}"
+    with output_file(file, fmt) as output:
+        output.add(one_answer(pictures[0]))
+        with pytest.raises(InputError, match=f"another run is writing {file}"):
+            output_file(file, fmt, overwrite=overwrite)
+        output.add(one_answer(pictures[1]))
+    with output_file(file, fmt) as output:
+        assert len(output.earlier) == 2

@@ -1,6 +1,7 @@
 """The command line: what it refuses, what it prints, where, and with which exit code."""
 
 import csv
+import errno
 import io
 import json
 import os
@@ -17,6 +18,7 @@ from PIL import Image
 
 from palikit.cli import main
 from palikit.cli.command import Program
+from palikit.cli.options import RunOptions
 from palikit.cli.progress import Lines
 from palikit.cli.saving import plan_saves
 from palikit.errors import CheckpointError
@@ -119,7 +121,7 @@ def test_every_field_of_the_options_classes_is_an_option_of_every_verb() -> None
     for verb in VERBS:
         command = main.commands[verb]
         names = {parameter.name for parameter in command.params}
-        for cls in (GenerationOptions, LoadOptions):
+        for cls in (RunOptions, GenerationOptions, LoadOptions):
             assert {field.name for field in fields(cls)} <= names, verb
 
 
@@ -227,7 +229,7 @@ def test_verbs_send_their_prompt(desk: Desk, arguments: list[str], prompt: str) 
         (["detect", "a.png", "<loc0001>"], "holds a newline or a token"),
         (["caption", "a.png", "--max-new-tokens", "0"], "max_new_tokens is 0"),
         (["caption", "a.png", "--batch-size", "0"], "batch_size is 0"),
-        (["caption", "a.png", "--frames", "0"], "frames is 0"),
+        (["caption", "a.png", "--frames", "-1"], "frames is -1"),
         (["caption", "a.png", "--num-beams", "2", "--temperature", "1"], "does not sample"),
         (["answer", "a.png", "who?", "--format", "coco"], "COCO has no records for answer"),
         (["caption", "a.png", "--output", "no/where.json"], "cannot be written: No such file"),
@@ -236,6 +238,11 @@ def test_verbs_send_their_prompt(desk: Desk, arguments: list[str], prompt: str) 
         (["caption", "a.png", "--save", "b.png"], "b.png exists"),
         (["caption", "a.png", "--output", "b.png"], "b.png exists"),
         (["caption", "a.png", "--save", "b.png/c.png"], "cannot write to b.png"),
+        (["caption", "a.png", "--save", "a.png", "--overwrite"], "a.png is one of the inputs"),
+        (["caption", "a.png", "b.png", "--save", "."], "a.png is one of the inputs"),
+        (["caption", "a.png", "--output", "./a.png", "--overwrite"], "a.png is one of the inputs"),
+        (["answer", "a.png", "what \udcff is"], "the question is not text"),
+        (["generate", "a.png", "\ud800"], "the prompt is not text"),
         (["caption", "a.png", "--model", ""], "`palikit models` lists the names"),
     ],
 )
@@ -287,7 +294,22 @@ def test_pictures_together_are_one_question(desk: Desk) -> None:
 def test_frames_are_taken_of_an_animation(desk: Desk) -> None:
     write_animation(desk.folder / "clip.gif", 5)
     desk.run("caption", "clip.gif", "a.png", "--frames", "3")
-    assert desk.predictor.frames == [3, 1]
+    desk.run("caption", "clip.gif", "a.png", "--frames", "0")
+    assert desk.predictor.frames == [3, 1, 5, 1]
+
+
+def test_a_question_may_begin_as_an_address_of_data_does(desk: Desk) -> None:
+    result = desk.run("answer", "a.png", "data: sales, and costs?", "--format", "json")
+    assert json.loads(result.stdout)["prompt"] == "answer en data: sales, and costs?"
+
+
+def test_standard_input_is_read_up_to_a_limit(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = (desk.folder / "a.png").read_bytes()
+    monkeypatch.setattr("palikit.cli.asking.MAX_BYTES", len(picture))
+    assert desk.run("caption", "-", stdin=picture).exit_code == 0
+    desk.loaded.clear()
+    sentence = desk.refused("caption", "-", stdin=picture + b"\0" * 10**6)
+    assert sentence.startswith("standard input holds more than")
 
 
 def test_one_damaged_input_is_an_error(desk: Desk) -> None:
@@ -425,6 +447,9 @@ def test_an_interrupted_run_prints_what_it_has(desk: Desk) -> None:
     desk.predictor = FakePredictor(interrupt_at=2)
     result = desk.run("caption", ".", "--format", "json", "--batch-size", "1")
     assert result.exit_code == 130
+    assert result.stderr == (
+        "palikit: interrupted: 2 of 3 done; with --output FILE, a run can be resumed\n"
+    )
     assert [each["input"] for each in json.loads(result.stdout)] == ["./a.png", "./b.png"]
 
 
@@ -436,6 +461,24 @@ def test_ctrl_c_while_the_model_loads_is_quiet(desk: Desk, monkeypatch: pytest.M
     result = desk.run("caption", "a.png", "--output", "out.jsonl")
     assert (result.exit_code, result.stderr) == (130, "palikit: interrupted\n")
     assert not (desk.folder / "out.jsonl").exists()
+
+
+def test_a_run_goes_on_with_the_options_it_was_begun_with(desk: Desk) -> None:
+    command = ("detect", ".", "cat", "--batch-size", "1", "--output", "out.jsonl")
+    desk.predictor = FakePredictor(interrupt_at=1)
+    assert desk.run(*command).exit_code == 130
+    before = (desk.folder / "out.jsonl").read_bytes()
+    desk.loaded.clear()
+    sentence = desk.refused(*command, "--coordinates", "1024", "--no-grammar", "--frames", "2")
+    for difference in (
+        "coordinates: 1023, now 1024",
+        "grammar: True, now False",
+        "frames: None, now 2",
+    ):
+        assert difference in sentence
+    assert (desk.folder / "out.jsonl").read_bytes() == before
+    desk.predictor = FakePredictor()
+    assert desk.run(*command, "--device", "cpu").exit_code == 0
 
 
 def test_a_finished_file_is_refused(desk: Desk) -> None:
@@ -487,26 +530,73 @@ def test_existing_drawings_are_replaced_only_when_asked(desk: Desk) -> None:
     assert (desk.folder / "b.png").read_bytes() != before
 
 
+DRAWN = (
+    *("detect", ".", "cat", "--output", "out.jsonl"),
+    *("--save", "drawn", "--batch-size", "1"),
+)
+"""A run that draws."""
+
+
 def test_drawings_of_an_interrupted_run_are_no_obstacle_and_no_inputs(desk: Desk) -> None:
-    command = (
-        "detect",
-        ".",
-        "cat",
-        "--output",
-        "out.jsonl",
-        "--save",
-        "drawn",
-        "--batch-size",
-        "1",
-    )
     desk.predictor = FakePredictor(interrupt_at=1)
-    assert desk.run(*command).exit_code == 130
-    assert (desk.folder / "drawn" / "a.png").exists()
-    (desk.folder / "drawn" / "b.png").touch()  # drawn, and stopped before it was written down
+    assert desk.run(*DRAWN).exit_code == 130
+    first = (desk.folder / "drawn" / "a.png").stat()
     desk.predictor = FakePredictor()
-    assert desk.run(*command).exit_code == 0
+    assert desk.run(*DRAWN).exit_code == 0
     assert desk.predictor.calls == [["./b.png"], ["./c.png"]]
-    assert (desk.folder / "drawn" / "b.png").stat().st_size > 0
+    assert (desk.folder / "drawn" / "a.png").stat() == first
+    assert sorted(each.name for each in (desk.folder / "drawn").iterdir()) == [
+        "a.png",
+        "b.png",
+        "c.png",
+    ]
+
+
+def test_a_resumed_run_replaces_no_picture_that_is_not_its_own(desk: Desk) -> None:
+    desk.predictor = FakePredictor(interrupt_at=1)
+    assert desk.run(*DRAWN).exit_code == 130
+    foreign = write_picture(desk.folder / "drawn" / "b.png", 5, 5)
+    before = foreign.read_bytes()
+    desk.predictor = FakePredictor()
+    desk.loaded.clear()
+    assert "b.png exists" in desk.refused(*DRAWN)
+    assert foreign.read_bytes() == before
+
+
+def test_a_resumed_run_does_not_draw_over_its_inputs(desk: Desk) -> None:
+    command = ("detect", "a.png", "b.png", "cat", "--output", "out.jsonl")
+    before = {name: (desk.folder / name).read_bytes() for name in ("a.png", "b.png")}
+    assert desk.run("detect", "a.png", "gone.png", *command[3:]).exit_code == 1
+    desk.loaded.clear()
+    for more in ((), ("--overwrite",)):
+        assert "is one of the inputs" in desk.refused(*command, "--save", ".", *more)
+    (desk.folder / "links").mkdir()
+    (desk.folder / "links" / "b.png").symlink_to(desk.folder / "b.png")
+    assert "is one of the inputs" in desk.refused(*command, "--save", "links", "--overwrite")
+    assert {name: (desk.folder / name).read_bytes() for name in before} == before
+
+
+def test_answers_that_were_not_drawn_are_drawn_when_the_run_goes_on(desk: Desk) -> None:
+    whole = desk.folder / "whole"
+    desk.run("detect", ".", "cat", "--save", str(whole))
+    desk.predictor = FakePredictor(interrupt_at=2)
+    assert desk.run("detect", "a.png", "b.png", "c.png", "cat", *DRAWN[3:5], "--batch-size", "1")
+    desk.predictor = FakePredictor()
+    result = desk.run("detect", "a.png", "b.png", "c.png", "cat", *DRAWN[3:])
+    assert result.exit_code == 0, result.stderr
+    assert desk.predictor.calls == [["c.png"]]
+    for name in ("a.png", "b.png", "c.png"):
+        assert (desk.folder / "drawn" / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_a_finished_run_is_drawn_afterwards_without_the_model(desk: Desk) -> None:
+    assert desk.run(*DRAWN[:5]).exit_code == 0
+    (desk.folder / "c.png").write_bytes(b"damaged since")
+    desk.loaded.clear()
+    result = desk.run(*DRAWN)
+    assert (result.exit_code, desk.loaded) == (1, [])
+    assert "./c.png is not a picture" in result.stderr
+    assert sorted(each.name for each in (desk.folder / "drawn").iterdir()) == ["a.png", "b.png"]
 
 
 def test_names_of_addresses_become_names_of_files(desk: Desk) -> None:
@@ -531,6 +621,7 @@ def test_segments_without_a_mask_codec_say_where_to_get_one(
     desk: Desk, arguments: list[str]
 ) -> None:
     assert "gs://big_vision/paligemma/vae-oid.npz" in desk.run(*arguments).stderr
+    assert desk.run(*arguments, "--quiet").stderr == ""
     desk.predictor.mask_codec = object()
     assert desk.run(*arguments).stderr == ""
 
@@ -590,14 +681,51 @@ def test_a_bug_keeps_its_traceback_and_the_finished_answers(
     assert isinstance(desk.run("caption", "a.png").exception, ZeroDivisionError)
 
 
-def test_too_little_memory_is_one_sentence(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:124] . DefaultCPUAllocator: can't allocate memory: "
+            "you tried to allocate 12 bytes. Error code 12 (Cannot allocate memory)"
+        ),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 12 bytes."),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+    ],
+    ids=["python", "linux", "windows", "mmap"],
+)
+def test_too_little_memory_is_one_sentence(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     def predict(*_arguments: object, **_options: object) -> None:
-        raise MemoryError
+        raise error
 
     monkeypatch.setattr(desk.predictor, "predict", predict)
     result = desk.run("caption", "a.png")
     assert result.exit_code == 2
     assert "--batch-size" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_torch_without_memory_is_one_sentence(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    def predict(*_arguments: object, **_options: object) -> None:
+        torch.empty(2**60, dtype=torch.uint8)
+
+    monkeypatch.setattr(desk.predictor, "predict", predict)
+    result = desk.run("caption", "a.png")
+    assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1), result.exception
+
+
+def test_another_error_of_torch_keeps_its_traceback(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def predict(*_arguments: object, **_options: object) -> None:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(desk.predictor, "predict", predict)
+    assert isinstance(desk.run("caption", "a.png").exception, RuntimeError)
 
 
 def test_a_reader_that_leaves_ends_the_program_quietly() -> None:

@@ -11,6 +11,7 @@ from palikit.drawing import _PALETTE, _on, draw
 from palikit.errors import InputError
 from palikit.fonts import font_for, wrapped
 from palikit.masks import Mask
+from palikit.pictures import load_picture
 from palikit.results import (
     Answer,
     Box,
@@ -209,6 +210,14 @@ def test_transparency_is_laid_over_white() -> None:
     clear = Image.new("RGBA", (400, 300), (0, 0, 0, 0))
 
     assert draw(clear, boxes()).getcolors() == [(400 * 300, (255, 255, 255))]
+
+
+def test_a_picture_is_drawn_on_as_it_is_shown_to_the_model() -> None:
+    deep = Image.fromarray(np.full((300, 400), 80 * 257, np.uint16))
+    floats = Image.fromarray(np.full((300, 400), 0.25, np.float32))
+
+    for picture in (deep, floats):
+        np.testing.assert_array_equal(pixels(draw(picture, boxes())), pixels(load_picture(picture)))
 
 
 @pytest.mark.parametrize("kind", [Caption, Answer, OcrText])

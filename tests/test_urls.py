@@ -107,7 +107,16 @@ def refused(url: str, **bounds: float) -> str:
 
 
 def test_addresses_are_told_from_paths() -> None:
-    for url in ("http://a/b.png", "HTTPS://a", "data:image/png;base64,AA", "s3://a/b", "file:///a"):
+    for url in (
+        "http://a/b.png",
+        "HTTPS://a",
+        "s3://a/b",
+        "file:///a",
+        "data:image/png;base64,AA",
+        "DATA:image/svg+xml;charset=utf-8,<svg/>",
+        "data:;base64,AA",
+        "data:,a b",
+    ):
         assert is_url(url)
     for path in (
         "a.png",
@@ -116,6 +125,8 @@ def test_addresses_are_told_from_paths() -> None:
         "C:/a.png",
         "C://a.png",
         "data:a.png",
+        "data: sales, and costs?",
+        "data:sales,costs",
         "",
         b"http://a",
     ):

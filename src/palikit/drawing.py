@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageChops, ImageDraw, ImageOps
+from PIL import Image, ImageChops, ImageDraw
 from PIL.ImageFont import FreeTypeFont
 
 from palikit.errors import InputError
 from palikit.fonts import fitting, font_for, printable, wrapped
 from palikit.masks import Mask
+from palikit.pictures import load_picture
 from palikit.results import Box, Detection, Detections, Result, Segment, Segments
 
 RGB = tuple[int, int, int]
@@ -50,8 +51,8 @@ def draw(image: Image.Image, result: Result, *, scores: bool = True) -> Image.Im
     """A result on a copy of its picture.
 
     Args:
-        image: the picture that was asked about; its EXIF orientation is applied, transparency is
-            laid over white.
+        image: the picture that was asked about; it becomes upright and RGB as `load_picture`
+            makes it.
         result: boxes and outlines are drawn onto the picture, texts on a white strip below it.
         scores: whether labels show scores, where known.
 
@@ -59,9 +60,9 @@ def draw(image: Image.Image, result: Result, *, scores: bool = True) -> Image.Im
         A new picture in RGB; unchanged pixels where the result is empty.
 
     Raises:
-        InputError: the picture is not of the size that the boxes or masks refer to.
+        InputError: the picture is not of the size that the boxes or masks refer to, or damaged.
     """
-    canvas = _upright_rgb(image)
+    canvas = load_picture(image, max_pixels=image.width * image.height)
     if not isinstance(result, Detections | Segments):
         return _with_text_below(canvas, result.text)
     masks = [f.mask for f in result.objects if isinstance(f, Segment) and f.mask is not None]
@@ -277,12 +278,3 @@ def _on(ground: RGB) -> RGB:
     """Black or white, whichever stands out more (luma of ITU-R BT.601)."""
     luma = 0.299 * ground[0] + 0.587 * ground[1] + 0.114 * ground[2]
     return (0, 0, 0) if luma > 130 else (255, 255, 255)
-
-
-def _upright_rgb(image: Image.Image) -> Image.Image:
-    upright = ImageOps.exif_transpose(image)
-    if not upright.has_transparency_data:
-        return upright.convert("RGB")
-    ground = Image.new("RGBA", upright.size, "white")
-    ground.alpha_composite(upright.convert("RGBA"))
-    return ground.convert("RGB")

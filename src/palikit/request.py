@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from PIL.Image import Image
 
@@ -17,26 +17,41 @@ NUM_FRAMES = 16
 
 @dataclass(frozen=True)
 class Video:
-    """Frames of a video or an animation, evenly spaced, as one input."""
+    """Frames of a video or an animation, evenly spaced, as one input.
+
+    Attributes:
+        source: a film, or an animated picture; a still picture is one picture.
+        num_frames: how many; a clip of fewer is repeated. None takes every frame, of a clip of at
+            most `palikit.video.MAX_FRAMES`.
+    """
 
     source: PictureSource
-    num_frames: int = NUM_FRAMES
+    num_frames: int | None = NUM_FRAMES
 
 
 class Pictures:
-    """Several pictures as one input, in reading order: `Pictures("left.png", "right.png")`."""
+    """Several pictures as one input, in reading order: `Pictures("left.png", "right.png")`.
 
-    def __init__(self, *sources: PictureSource) -> None:
+    A video among them is its frames, as many as of one by itself.
+    """
+
+    def __init__(self, *sources: PictureSource | Video) -> None:
         if not sources:
             raise InputError("Pictures needs at least one picture")
         self.sources = sources
+
+    def __repr__(self) -> str:
+        return f"Pictures({describe_input(self)})"
 
 
 PictureInput: TypeAlias = PictureSource | Video | Pictures
 """What one question can be about; a path that ends like a video's is taken as a `Video`."""
 
-ManyInputs: TypeAlias = list[PictureInput] | tuple[PictureInput, ...]
-"""Several inputs, each to be answered for itself."""
+ManyInputs: TypeAlias = list[Any] | tuple[Any, ...]
+"""Several `PictureInput`, each to be answered for itself.
+
+The elements are not typed: a list is invariant, and `list[str]` or `list[Path]` must pass.
+"""
 
 
 @dataclass(frozen=True)
@@ -59,20 +74,23 @@ def open_pictures(source: PictureInput) -> tuple[Image, ...]:
 
     Raises:
         InputError: as of `load_picture` and `load_frames`.
+        MissingExtraError: a video, and PyAV is not installed.
     """
     if isinstance(source, Pictures):
-        return tuple(load_picture(each, allow_urls=True) for each in source.sources)
-    if isinstance(source, Video):
-        return tuple(load_frames(source.source, source.num_frames, allow_urls=True))
-    if is_video(source):
-        return tuple(load_frames(source, NUM_FRAMES, allow_urls=True))
-    return (load_picture(source, allow_urls=True),)
+        return tuple(picture for each in source.sources for picture in open_pictures(each))
+    if not isinstance(source, Video):
+        if not is_video(source):
+            return (load_picture(source, allow_urls=True),)
+        source = Video(source)
+    frames = load_frames(source.source, source.num_frames, allow_urls=True)
+    # A still picture comes back as often as asked, as the same object: it is one picture.
+    return tuple(frames) if any(frame is not frames[0] for frame in frames) else (frames[0],)
 
 
 def describe_input(source: PictureInput) -> str:
     """A name for the record: the path, the address, or what was handed over."""
     if isinstance(source, Pictures):
-        return ", ".join(describe_source(each) for each in source.sources)
+        return ", ".join(describe_input(each) for each in source.sources)
     return describe_source(source.source if isinstance(source, Video) else source)
 
 

@@ -29,12 +29,15 @@ MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CHUNK_BYTES = 64 * 2**10
 
-# Two letters at least before "://", so that no Windows drive is taken for a scheme.
-_ADDRESS = re.compile(r"data:[^,]*,|[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+# Two letters at least before "://", so that no Windows drive is taken for a scheme. A data address
+# has a type, with a slash, and parameters before its comma, or neither, and no blank (RFC 2397).
+_ADDRESS = re.compile(
+    r"data:([\w.+-]+/[\w.+-]+)?(;[^\s;,]+)*,|[a-z][a-z0-9+.-]+://", re.IGNORECASE | re.ASCII
+)
 
 
 def is_url(source: object) -> bool:
-    """Whether a value is an address rather than a path: `scheme://...` or `data:...,...`."""
+    """Whether a value is an address rather than a path: `scheme://...` or `data:[type],...`."""
     return isinstance(source, str) and _ADDRESS.match(source) is not None
 
 

@@ -124,7 +124,7 @@ def frame_indices(total: int, num_frames: int) -> list[int]:
 def is_video(source: PictureSource) -> bool:
     """Whether a path or an address ends, or bytes or an open file begin, as a film does."""
     if isinstance(source, str) and is_url(source):
-        return source.startswith("data:video/") or _has_video_suffix(source.split("?")[0])
+        return source[:11].lower() == "data:video/" or _has_video_suffix(source.split("?")[0])
     if isinstance(source, str | os.PathLike):
         return _has_video_suffix(os.fspath(source))
     if isinstance(source, bytes):
@@ -166,7 +166,7 @@ class _Choice:
         if total > self.max_frames:
             raise InputError(
                 f"{name} has {total} frames, more than the {self.max_frames} that are taken "
-                "without being asked for: say how many (num_frames)"
+                "without being asked for: say how many (num_frames, or --frames)"
             )
         return list(range(total))
 

@@ -227,8 +227,9 @@ def test_bad_arguments_are_one_clear_sentence_each(model: Path, photos: Path) ->
     assert_refused(palikit("caption", picture), "--model")
     assert_refused(palikit("caption", picture, "--model", "./absent"), "absent")
     assert_refused(
-        palikit("caption", picture, "--model", model, "--max-new-tokens", 0), "1 or more"
+        palikit("caption", picture, "--model", model, "--max-new-tokens", 0), "max_new_tokens is 0"
     )
+    assert_refused(palikit("answer", picture, "what \udcff is", "--model", model), "not text")
     assert_refused(palikit("caption", picture, "--max-new-token", 5), "--max-new-tokens")
     assert_refused(palikit("captoin", picture), "caption")
 

@@ -6,6 +6,7 @@ No torch here: whatever answers requests as `Predictor.predict` does can be run.
 from palikit.batch.journal import OutputFile
 from palikit.batch.question import Question, TaskFor
 from palikit.batch.run import Answerer, answer_each
+from palikit.batch.settings import Settings
 from palikit.batch.sources import (
     Failure,
     Found,
@@ -21,6 +22,7 @@ __all__ = [
     "Found",
     "OutputFile",
     "Question",
+    "Settings",
     "Source",
     "TaskFor",
     "answer_each",

@@ -3,16 +3,21 @@
 Every answer is appended to a journal, one JSON line each, as soon as it is there. The journal of
 FILE is FILE itself for JSON lines and FILE.partial.jsonl for any other format; that is turned into
 FILE in one step at the end, and removed. A run that finds a journal goes on where it stopped.
+
+The options that the answers were made with stand beside the journal, in .FILE.options.json, as long
+as there is one: JSON lines can be extended at any time, and by the same options only.
 """
 
 import json
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 from palikit.batch.question import Question
+from palikit.batch.settings import Settings, read_settings
 from palikit.errors import InputError
 from palikit.prediction import Prediction
 from palikit.records import json_line, prediction_from_dict
@@ -31,6 +36,7 @@ class OutputFile:
         file: the name of the finished file.
         question: what is asked.
         model: the name of the model that is asked.
+        settings: the options that it is asked with.
         render: turns all answers into the text of the file; None where the file is its own
             journal, that is JSON lines.
         overwrite: begin anew, whatever is there.
@@ -38,11 +44,12 @@ class OutputFile:
     Attributes:
         file: the name of the finished file.
         answers: what is finished, by input.
-        resumed: whether there was a journal.
+        earlier: what of it an earlier run has finished.
 
     Raises:
-        InputError: the file exists and `overwrite` is not set, its journal holds other things or
-            answers to another question, or it cannot be written.
+        InputError: the file exists and `overwrite` is not set, its journal holds other things,
+            answers to another question or made with other options, another run is writing it, or
+            it cannot be written.
     """
 
     def __init__(
@@ -50,19 +57,28 @@ class OutputFile:
         file: Path,
         question: Question,
         model: str,
+        settings: Settings,
         *,
         render: Callable[[Sequence[Prediction[Any]]], str] | None,
         overwrite: bool,
     ) -> None:
         self.file = file.resolve()  # a link is written through, not replaced
         self._render = render
+        self._settings = settings
+        self._settings_file = self.file.with_name(f".{self.file.name}.options.json")
         self._journal = self.file.with_name(self.file.name + PARTIAL) if render else self.file
         with _writing(self.file):
-            self.resumed = self._journal.exists() and not overwrite
-            self._check_place(overwrite=overwrite)
-            self.answers = self._read(question, model) if self.resumed else {}
+            is_resumed = self._journal.exists() and not overwrite
+            self._check_place(is_free=overwrite or is_resumed)
             self._stream = self._journal.open("ab")  # also to know that it can be written
-        self._is_old = not self.resumed
+            try:
+                _lock(self._stream, self._journal, self.file)
+                self.earlier = self._read(question, model) if is_resumed else {}
+            except BaseException:
+                self._stream.close()
+                raise
+        self.answers = dict(self.earlier)
+        self._has_begun = bool(self.earlier)
 
     def __enter__(self) -> Self:
         return self
@@ -70,20 +86,15 @@ class OutputFile:
     def __exit__(self, *_: object) -> None:
         """Closes the journal; one without any answer is not left behind."""
         with suppress(OSError):
-            self._stream.close()
-        with suppress(OSError):
             if not self._journal.stat().st_size:
-                self._journal.unlink()
-
-    @property
-    def answered(self) -> Collection[str]:
-        """Names of the inputs that have an answer, those of an interrupted run included."""
-        return self.answers.keys()
+                self._discard()
+        with suppress(OSError):
+            self._stream.close()
 
     def add(self, prediction: Prediction[Any]) -> None:
         """Append one answer; when this returns, it outlives this program."""
         with _writing(self.file):
-            self._drop_old()
+            self._begin()
             self._stream.write(json_line(prediction).encode(ENCODING, ON_ERROR))
             self._stream.flush()
         self.answers[prediction.input] = prediction
@@ -99,7 +110,7 @@ class OutputFile:
         if not is_whole:
             return
         with _writing(self.file):
-            self._drop_old()
+            self._begin()
         if self._render is None:
             return
         place = {name: position for position, name in enumerate(names)}
@@ -107,26 +118,30 @@ class OutputFile:
         with _writing(self.file):
             _replace(self.file, self._render(answers))
             if not has_failures:
-                self._stream.close()
-                self._journal.unlink()
+                self._discard()
 
-    def _drop_old(self) -> None:
+    def _begin(self) -> None:
         """What is overwritten goes when there is something to take its place, not before."""
-        if self._is_old:
+        if not self._has_begun:
+            # In this order, so that no answers ever stand beside the options of others.
             self._stream.truncate(0)
-            self._is_old = False
+            _replace(self._settings_file, self._settings.to_json())
+            self._has_begun = True
 
-    def _check_place(self, *, overwrite: bool) -> None:
+    def _discard(self) -> None:
+        if sys.platform == "win32":  # where no open file can be removed; elsewhere it stays locked
+            self._stream.close()
+        self._journal.unlink()
+        self._settings_file.unlink(missing_ok=True)
+
+    def _check_place(self, *, is_free: bool) -> None:
         if self.file.exists() and not self.file.is_file():
             raise InputError(f"{self.file} is not a regular file: give --output another name")
-        is_finished = self.file.exists() and self.file.stat().st_size > 0 and not self.resumed
-        if is_finished and not overwrite:
+        if not is_free and self.file.exists() and self.file.stat().st_size > 0:
             raise InputError(f"{self.file} exists: give --output another name, or --overwrite it")
 
     def _read(self, question: Question, model: str) -> dict[str, Prediction[Any]]:
         whole, _, half = self._journal.read_bytes().rpartition(b"\n")
-        if half:  # a run was killed while writing: that line's input is asked again
-            os.truncate(self._journal, len(whole) + 1 if whole else 0)
         answers = [_answer(line, n, self._journal) for n, line in _lines(whole)]
         for answer in answers:
             if not question.is_answered_by(answer, model):
@@ -135,7 +150,44 @@ class OutputFile:
                     f"{answer.prompt!r}, another question than this one: give --output another "
                     "name, or --overwrite it"
                 )
+        if answers or half:
+            self._check_settings()
+        if half:  # a run was killed while writing: that line's input is asked again
+            os.truncate(self._journal, len(whole) + 1 if whole else 0)
         return {answer.input: answer for answer in answers}
+
+    def _check_settings(self) -> None:
+        earlier = read_settings(self._settings_file)
+        if earlier is None:
+            raise InputError(
+                f"{self._journal} holds answers, and {self._settings_file.name} beside it does not "
+                "say with which options they were made: give --output another name, or --overwrite "
+                "it"
+            )
+        if differences := self._settings.differences(earlier):
+            raise InputError(
+                f"{self._journal} holds answers made with other options "
+                f"({'; '.join(differences)}): use the same again, give --output another name, or "
+                "--overwrite it"
+            )
+
+
+def _lock(stream: BinaryIO, journal: Path, file: Path) -> None:
+    """Keeps a journal for this run until the stream is closed, where there are such locks."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # The other run may have ended, and removed the journal, since it was opened here.
+        is_taken = not os.path.samestat(os.fstat(stream.fileno()), journal.stat())
+    except (BlockingIOError, FileNotFoundError):
+        is_taken = True
+    except OSError:  # a file system without locks
+        return
+    if is_taken:
+        raise InputError(f"another run is writing {file}: wait for it, or give another --output")
 
 
 def _lines(whole: bytes) -> Iterator[tuple[int, bytes]]:

@@ -9,10 +9,10 @@ from pathlib import Path, PurePath
 from PIL.Image import Image
 
 from palikit.errors import InputError, PaliKitError
-from palikit.pictures import PICTURE_SUFFIXES, describe_source, load_picture
-from palikit.request import NUM_FRAMES
+from palikit.pictures import PICTURE_SUFFIXES, describe_source
+from palikit.request import Pictures, Video, open_pictures
 from palikit.urls import is_url
-from palikit.video import VIDEO_SUFFIXES, is_video, load_frames
+from palikit.video import VIDEO_SUFFIXES
 
 STDIN = "-"
 """Stands for the bytes of a picture on standard input."""
@@ -104,14 +104,16 @@ def open_source(source: Source, frames: int | None = None) -> tuple[Image, ...]:
 
     Args:
         source: the input.
-        frames: pictures taken of a video or an animation, evenly spaced; None takes 16 of a video
-            and the first of an animation. A still picture is one picture in any case.
+        frames: pictures taken of a video or an animation, evenly spaced; 0 takes all, None 16 of a
+            video and the first of an animation. A still picture is one picture in any case.
 
     Raises:
-        InputError: as of `load_picture` and `load_frames`.
+        InputError: as of `open_pictures`.
         MissingExtraError: a video, and PyAV is not installed.
     """
-    return tuple(image for part in source.parts for image in _open_part(part, frames))
+    if frames is None:
+        return open_pictures(Pictures(*source.parts))
+    return open_pictures(Pictures(*(Video(part, frames or None) for part in source.parts)))
 
 
 def has_known_suffix(path: str) -> bool:
@@ -122,14 +124,6 @@ def has_known_suffix(path: str) -> bool:
 
 class _NotFoundError(Exception):
     """An argument stands for nothing."""
-
-
-def _open_part(part: str | bytes, frames: int | None) -> list[Image]:
-    if frames is None and not is_video(part):
-        return [load_picture(part, allow_urls=True)]
-    images = load_frames(part, frames or NUM_FRAMES, allow_urls=True)
-    # A still picture comes back as often as asked, as the same object: it is one picture.
-    return images if any(image is not images[0] for image in images) else images[:1]
 
 
 def _is_one(word: str) -> bool:

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from palikit.batch import Failure, Found, Question, answer_each, discover
+from palikit.batch import Failure, Found, Question, Settings, answer_each, discover
 from palikit.cli.command import INTERRUPTED, remark
 from palikit.cli.options import RunOptions, read_options
 from palikit.cli.output import Output, format_of, open_output
 from palikit.cli.progress import Progress, progress_of
-from palikit.cli.saving import check_saves, plan_saves, save_drawing
-from palikit.errors import InputError
+from palikit.cli.saving import Drawings, keep_inputs
+from palikit.errors import InputError, PaliKitError
 from palikit.options import GenerationOptions, LoadOptions
 from palikit.prediction import Prediction
 from palikit.records import Layout, prediction_from_dict
 from palikit.results import Objects
+from palikit.urls import MAX_BYTES
 
 if TYPE_CHECKING:
     from palikit.predictor import Predictor
@@ -41,7 +42,7 @@ def ask(ctx: click.Context, inputs: Sequence[str], question: Question, model: st
         PaliKitError: the model cannot be loaded.
     """
     options, loading = read_options(ctx, RunOptions), read_options(ctx, LoadOptions)
-    generation = read_options(ctx, GenerationOptions)
+    settings = Settings(loading, read_options(ctx, GenerationOptions), options.frames)
     model = _checked_model(model)
     found = discover(
         inputs,
@@ -50,13 +51,17 @@ def ask(ctx: click.Context, inputs: Sequence[str], question: Question, model: st
         read_stdin=_read_stdin,
     )
     layout = Layout(format_of(options), question.task, found.many, question.labels)
-    with open_output(options, layout, question, model) as output:
+    if options.output_file is not None:
+        keep_inputs([Path(options.output_file)], found.sources, "--output")
+    with open_output(options, layout, question, model, settings) as output:
         run = _Run(options, layout, found, output)
+        run.draw_earlier()
         if run.todo:
             predictor = load_predictor(model, loading)
-            if question.task in ("segment", "refer") and predictor.mask_codec is None:
+            has_masks = question.task in ("segment", "refer")
+            if has_masks and predictor.mask_codec is None and not options.quiet:
                 remark(_NO_MASKS)
-            run.answer(predictor, question, generation)
+            run.answer(predictor, question, settings.generation)
         else:
             run.end(is_whole=True)
     ctx.exit(run.exit_code)
@@ -80,11 +85,20 @@ class _Run:
         self._names = [source.name for source in found.sources]
         self._failures = list(found.missing)
         self._total = len(found.sources) + len(found.missing)
-        self.todo = [source for source in found.sources if source.name not in output.answered]
+        self._answered = set(output.earlier)
+        self.todo = [source for source in found.sources if source.name not in output.earlier]
         self.exit_code = 0
         self._cut_off = 0
-        self._saves = self._checked_saves()
+        self._drawings = Drawings(options, found, output.earlier)
         self._check_resumed()
+
+    def draw_earlier(self) -> None:
+        """Draw what an earlier run has answered and not drawn."""
+        for source in self._drawings.missing:
+            try:
+                self._drawings.save_earlier(source)
+            except PaliKitError as error:
+                self._take_failure(Failure(source.name, error))
 
     def answer(
         self, predictor: "Predictor", question: Question, generation: GenerationOptions
@@ -133,17 +147,20 @@ class _Run:
 
     def _take(self, answer: Prediction[Any] | Failure, progress: Progress) -> None:
         if isinstance(answer, Failure):
-            if not self._found.many:
-                raise answer.error
-            self._failures.append(answer)
+            self._take_failure(answer)
             return
-        if answer.input in self._saves:
-            save_drawing(answer, self._saves[answer.input])
         # As a journal gives it back, so that interrupted runs end with the same file; and without
         # the picture, because all of them would not fit into memory.
         self._output.add(prediction_from_dict(answer.to_dict()))
+        self._answered.add(answer.input)
+        self._drawings.save(answer)
         if not self._options.quiet:
             self._remark_on(answer, progress)
+
+    def _take_failure(self, failure: Failure) -> None:
+        if not self._found.many:
+            raise failure.error
+        self._failures.append(failure)
 
     def _remark_on(self, answer: Prediction[Any], progress: Progress) -> None:
         """What these formats leave out and a person should know."""
@@ -157,20 +174,11 @@ class _Run:
             rest = len(problems) - _MAX_PROBLEMS
             progress.remark(f"{answer.input}: and {rest} more, which --format json shows")
 
-    def _checked_saves(self) -> dict[str, Path]:
-        """The drawings' files by input; the check comes before the model is loaded."""
-        if self._options.save is None:
-            return {}
-        saves = plan_saves(self._options.save, self._found.sources, many=self._found.many)
-        # A run that was interrupted may have drawn an answer that it could not write down.
-        overwrite = self._options.overwrite or self._output.resumed
-        check_saves([saves[source.name] for source in self.todo], overwrite=overwrite)
-        return saves
-
     def _check_resumed(self) -> None:
-        if not self._output.resumed or not self._output.answered:
+        if not self._output.earlier:
             return
-        if self._layout.format == "jsonl" and not self.todo and not self._failures:
+        is_finished = not (self.todo or self._drawings.missing or self._failures)
+        if self._layout.format == "jsonl" and is_finished:
             raise InputError(
                 f"{self._options.output_file} holds the answers to all inputs already: give "
                 "--output another name, or --overwrite it"
@@ -179,7 +187,7 @@ class _Run:
             remark(f"resuming: {self._done()}")
 
     def _done(self) -> str:
-        done = sum(name in self._output.answered for name in self._names)
+        done = sum(name in self._answered for name in self._names)
         return f"{done} of {self._total} done"
 
     def _how_to_go_on(self) -> str:
@@ -203,4 +211,9 @@ def _checked_model(model: str | None) -> str:
 def _read_stdin() -> bytes:
     if sys.stdin.isatty():
         raise InputError("- reads a picture from standard input: lead one there, as in < photo.jpg")
-    return sys.stdin.buffer.read()
+    data = sys.stdin.buffer.read(MAX_BYTES + 1)  # what leads there may never end
+    if len(data) > MAX_BYTES:
+        raise InputError(
+            f"standard input holds more than {MAX_BYTES:,} bytes: save the picture to a file"
+        )
+    return data

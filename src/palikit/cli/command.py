@@ -1,5 +1,6 @@
 """The shape of every command: options in sections, worked examples, errors as one sentence."""
 
+import errno
 import sys
 from dataclasses import fields
 from typing import Any
@@ -58,9 +59,8 @@ class Program(click.Group):
         except KeyboardInterrupt:
             remark("interrupted")
             ctx.exit(INTERRUPTED)
-        # torch's error is known by name, because torch may not have been imported.
         except Exception as error:
-            if type(error).__name__ not in ("OutOfMemoryError", "MemoryError"):
+            if not _is_lack_of_memory(error):
                 raise
             fail(ctx, "there is not enough memory: try a smaller --batch-size or --dtype bfloat16")
 
@@ -71,6 +71,20 @@ class Program(click.Group):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The examples, unwrapped."""
         write_examples(self, formatter)
+
+
+def _is_lack_of_memory(error: Exception) -> bool:
+    """Whether memory ran out, in Python, the system, or torch, which may not have been imported.
+
+    Torch has a class for accelerators and for some systems only words: DefaultCPUAllocator is what
+    its allocator on the CPU calls itself in each.
+    """
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    if type(error).__name__ in ("OutOfMemoryError", "MemoryError"):
+        return True
+    words = ("DefaultCPUAllocator", "not enough memory", "can't allocate memory")
+    return isinstance(error, RuntimeError) and any(each in str(error) for each in words)
 
 
 def write_examples(command: click.Command, formatter: click.HelpFormatter) -> None:

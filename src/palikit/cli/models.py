@@ -93,15 +93,14 @@ def convert(
         raise InputError(f"{target} exists: choose another name, or --overwrite it")
     if options.tokenizer is not None and not Path(options.tokenizer).is_file():
         raise InputError(f"no such file: {options.tokenizer}")
-    import torch
-
     from palikit.checkpoints import convert_checkpoint, resolve
+    from palikit.loading import pick_dtype
 
     convert_checkpoint(
         resolve(source, options.revision),
         target,
         to=layout or ("npz" if target.suffix == ".npz" else "transformers"),
-        dtype=None if options.dtype == "auto" else getattr(torch, options.dtype),
+        dtype=pick_dtype(options.dtype),
         tokenizer_file=None if options.tokenizer is None else Path(options.tokenizer),
         overwrite=overwrite,
     )

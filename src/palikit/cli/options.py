@@ -31,7 +31,9 @@ class RunOptions:
     )
     overwrite: bool = option(default=False, doc="Replace files that exist, and begin anew.")
     frames: int | None = option(
-        None, "Frames taken of each video or animation, evenly spaced; 16 of a video if not given."
+        None,
+        "Frames taken of each video or animation, evenly spaced; 0 for all, of at most 64. If not "
+        "given, 16 of a video and the first of an animation.",
     )
     together: bool = option(default=False, doc="All inputs are the pictures of one question.")
     batch_size: int = option(8, "Inputs that go through the model together; 1 or more.")
@@ -43,10 +45,10 @@ class RunOptions:
         return None if self.output == "-" else self.output
 
     def __post_init__(self) -> None:
-        for name in ("frames", "batch_size"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name} is {value}: it must be 1 or more")
+        if self.frames is not None and self.frames < 0:
+            raise InputError(f"frames is {self.frames}: it must be 0, for all, or more")
+        if self.batch_size < 1:
+            raise InputError(f"batch_size is {self.batch_size}: it must be 1 or more")
 
 
 def options_of(cls: type, only: Collection[str] = ()) -> Callable[[CommandT], CommandT]:

@@ -1,13 +1,13 @@
 """Where answers go: standard output, or a file that survives an interrupted run."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path, PurePath
 from typing import Any, Protocol, Self
 
 import click
 
-from palikit.batch import OutputFile, Question
+from palikit.batch import OutputFile, Question, Settings
 from palikit.cli.options import RunOptions
 from palikit.prediction import Prediction
 from palikit.records import Layout, RecordFormat
@@ -18,11 +18,9 @@ _FORMAT_OF_SUFFIX: dict[str, RecordFormat] = {".json": "json", ".jsonl": "jsonl"
 class Output(Protocol):
     """Takes answers as they finish."""
 
-    resumed: bool
-
     @property
-    def answered(self) -> Collection[str]:
-        """Names of the inputs that have an answer."""
+    def earlier(self) -> Mapping[str, Prediction[Any]]:
+        """The answers of the run that this one goes on with, by input."""
 
     def add(self, prediction: Prediction[Any]) -> None:
         """One finished answer."""
@@ -34,13 +32,11 @@ class Output(Protocol):
 class StandardOutput:
     """Answers on standard output: as they finish, or together at the end, whatever the end is."""
 
-    resumed = False
-
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._collected: list[Prediction[Any]] = []
         self._has_begun = False
-        self.answered: set[str] = set()
+        self.earlier: Mapping[str, Prediction[Any]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -50,7 +46,6 @@ class StandardOutput:
 
     def add(self, prediction: Prediction[Any]) -> None:
         """Prints the answer, or keeps it where the format needs all of them."""
-        self.answered.add(prediction.input)
         if self._layout.is_streamed:
             self._begin()
             click.echo(self._layout.one(prediction), nl=False)
@@ -78,7 +73,7 @@ def format_of(options: RunOptions) -> RecordFormat:
 
 
 def open_output(
-    options: RunOptions, layout: Layout, question: Question, model: str
+    options: RunOptions, layout: Layout, question: Question, model: str, settings: Settings
 ) -> AbstractContextManager[StandardOutput | OutputFile]:
     """The place that --output names; "-" and none are standard output.
 
@@ -91,6 +86,7 @@ def open_output(
         Path(options.output_file),
         question,
         model,
+        settings,
         render=None if layout.format == "jsonl" else layout.whole,
         overwrite=options.overwrite,
     )

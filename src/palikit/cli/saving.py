@@ -3,13 +3,16 @@
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
 
-from palikit.batch import Source
+from palikit.batch import Found, Source, open_source
+from palikit.cli.options import RunOptions
 from palikit.errors import InputError
 from palikit.prediction import Prediction
+from palikit.urls import is_url
 
 SAVE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 """Endings of the picture files that drawings are written to."""
@@ -17,6 +20,54 @@ SAVE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 _QUALITY = 95
 """Of JPEG and WebP, in per cent; other formats do not look at it."""
 _MAX_STEM = 100
+
+
+class Drawings:
+    """The drawings of one run, if it makes any; all is checked before the model is loaded.
+
+    An answer is drawn after it is written down. So where a run that goes on finds a file and no
+    answer, the file is none of its own, and is not replaced; and what it finds an answer to and no
+    file, it draws.
+
+    Args:
+        options: of the run.
+        found: its inputs.
+        earlier: answers of the run that this one goes on with, by input.
+
+    Attributes:
+        missing: inputs with an answer of the earlier run and without a drawing.
+
+    Raises:
+        InputError: as of `plan_saves`, `keep_inputs` and `check_saves`.
+    """
+
+    def __init__(
+        self, options: RunOptions, found: Found, earlier: Mapping[str, Prediction[Any]]
+    ) -> None:
+        self._earlier, self._frames = earlier, options.frames
+        self._files: dict[str, Path] = {}
+        self.missing: list[Source] = []
+        if options.save is None:
+            return
+        self._files = plan_saves(options.save, found.sources, many=found.many)
+        keep_inputs(self._files.values(), found.sources, "--save")
+        answered = [source for source in found.sources if source.name in earlier]
+        self.missing = [each for each in answered if not self._files[each.name].exists()]
+        todo = [file for name, file in self._files.items() if name not in earlier]
+        check_saves(
+            [*todo, *(self._files[each.name] for each in self.missing)],
+            overwrite=options.overwrite,
+        )
+
+    def save(self, prediction: Prediction[Any]) -> None:
+        """Draw an answer, where the run draws."""
+        if prediction.input in self._files:
+            save_drawing(prediction, self._files[prediction.input])
+
+    def save_earlier(self, source: Source) -> None:
+        """Draw one of `missing`, whose picture is opened once more."""
+        picture = open_source(source, self._frames)[0]
+        self.save(replace(self._earlier[source.name], image=picture))
 
 
 def plan_saves(save: str, sources: Sequence[Source], *, many: bool) -> dict[str, Path]:
@@ -68,6 +119,19 @@ def check_saves(files: Iterable[Path], *, overwrite: bool) -> None:
             raise InputError(f"--save: cannot write to {folder}: {error.strerror}") from error
 
 
+def keep_inputs(files: Iterable[Path], sources: Iterable[Source], option: str) -> None:
+    """Make sure that an option names no file that is read, under whatever name.
+
+    Raises:
+        InputError: a file is one of the inputs.
+    """
+    parts = (part for source in sources for part in source.parts)
+    inputs = {_identity(part) for part in parts if isinstance(part, str) and not is_url(part)}
+    for file in files:
+        if (found := _identity(file)) is not None and found in inputs:
+            raise InputError(f"{file} is one of the inputs: give {option} another name")
+
+
 def save_drawing(prediction: Prediction[Any], file: Path) -> None:
     """Draw an answer to a file, which appears when it is whole.
 
@@ -83,6 +147,15 @@ def save_drawing(prediction: Prediction[Any], file: Path) -> None:
         raise InputError(f"{file} cannot be written: {reason}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _identity(file: str | Path) -> tuple[int, int] | None:
+    """What two names of one file have in common; None where there is no such file."""
+    try:
+        found = os.stat(file)  # noqa: PTH116 (for names that are no paths, too)
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _stem(source: Source) -> str:

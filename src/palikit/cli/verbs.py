@@ -234,6 +234,8 @@ def _split_text(arguments: Sequence[str], what: str) -> tuple[Sequence[str], str
         raise InputError(f"no input before {text!r}: {form}")
     if not inputs or os.path.isfile(text) or _is_address(text):  # noqa: PTH113 (Path raises on long texts)
         raise InputError(f"the {what} is missing after {text}: {form}")
+    if not _is_utf8(text):  # the bytes that a shell hands over need not be
+        raise InputError(f"the {what} is not text: write it in UTF-8")
     if not text.strip() and what != "prompt":
         raise InputError(f"the {what} is empty: {form}")
     for word in inputs:
@@ -242,6 +244,14 @@ def _split_text(arguments: Sequence[str], what: str) -> tuple[Sequence[str], str
                 f"no such file or folder: {word}; a text of several words stands in quotes: {form}"
             )
     return inputs, text
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_input(word: str) -> bool:
