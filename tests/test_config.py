@@ -73,6 +73,8 @@ def second_release() -> dict[str, Any]:
         "cache_implementation": "hybrid",
         "final_logit_softcapping": 30.0,
         "attn_logit_softcapping": 50.0,
+        # As in the dict of gemma-2-it, from which the released section descends.
+        "eos_token_id": [1, 107],
         "head_dim": 128,
         "hidden_act": "gelu_pytorch_tanh",
         "hidden_activation": "gelu_pytorch_tanh",
@@ -152,6 +154,19 @@ def test_sizes_of_the_top_level_are_never_read() -> None:
     config = config_from_json(data)
     assert config.text_config.hidden_size == 4608
     assert config.text_config.vocab_size == 257216
+
+
+def test_token_ids_of_the_top_level_win_and_a_list_means_its_first() -> None:
+    data = second_release() | {"eos_token_id": 5}
+    assert config_from_json(data).eos_token_id == 5
+    del data["eos_token_id"]
+    data["text_config"] |= {"eos_token_id": [7, 107], "bos_token_id": 9, "pad_token_id": None}
+    config = config_from_json(data)
+    assert (config.eos_token_id, config.bos_token_id, config.pad_token_id) == (7, 2, 0)
+    assert config_from_json(data | {"eos_token_id": [1, 107]}).eos_token_id == 1
+    for wrong in ([], ["1"], 1.0, True):
+        with pytest.raises(ConfigError, match=r"^eos_token_id is"):
+            config_from_json(data | {"eos_token_id": wrong})
 
 
 def test_soft_caps_can_be_switched_off_and_the_first_generation_has_none() -> None:

@@ -99,6 +99,32 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path, data: bytes) -> None:
         tokenizer_json_from_sentencepiece(path)
 
 
+def encoded(*pieces: tuple[str, Kind]) -> bytes:
+    """A `.model` of these pieces and a normaliser that leaves spaces alone, all fields short."""
+    data = b""
+    for text, kind in pieces:
+        piece = b"\x0a" + bytes([len(text)]) + text.encode() + b"\x18" + bytes([kind])
+        data += b"\x0a" + bytes([len(piece)]) + piece
+    return data + b"\x1a\x04\x18\x00\x20\x00"
+
+
+def test_a_model_without_an_unknown_piece_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.model"
+    path.write_bytes(encoded(("<unk>", Kind.UNKNOWN), ("a", Kind.NORMAL)))
+    assert json.loads(tokenizer_json_from_sentencepiece(path))["model"]["unk_token"] == "<unk>"
+    path.write_bytes(encoded(("<unk>", Kind.NORMAL), ("a", Kind.NORMAL)))
+    with pytest.raises(CheckpointError, match="no unknown piece"):
+        tokenizer_json_from_sentencepiece(path)
+
+
+def test_a_piece_of_absurd_length_is_refused_before_it_is_split(tmp_path: Path) -> None:
+    piece = b"\x0a\x80\x80\x40" + b"a" * 2**20
+    path = tmp_path / "x.model"
+    path.write_bytes(b"\x0a\x84\x80\x40" + piece)
+    with pytest.raises(CheckpointError, match="not a SentencePiece model"):
+        tokenizer_json_from_sentencepiece(path)
+
+
 def test_mutilated_files_are_refused_or_read_but_never_crash(tmp_path: Path) -> None:
     path = tmp_path / "x.model"
     train(path)

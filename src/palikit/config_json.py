@@ -32,7 +32,7 @@ def config_from_json(data: Mapping[str, Any]) -> PaliGemmaConfig:
     vision, text = _section(data, "vision_config"), _section(data, "text_config")
     _refuse_unsupported(data, vision, text)
     ids = {
-        name: _read(text, name, _read(data, name, default, ""), "text_config.")
+        name: _token_id(data, text, name, default)
         for name, default in (
             ("pad_token_id", PALIGEMMA.pad_id),
             ("bos_token_id", PALIGEMMA.bos_id),
@@ -177,6 +177,17 @@ def _read(section: Mapping[str, Any], name: str, default: Any, where: str) -> An
     if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > 1e12:
         raise ConfigError(f"{where}{name} is {value!r}: expected a number")
     return float(value)
+
+
+def _token_id(data: Mapping[str, Any], text: Mapping[str, Any], name: str, default: int) -> int:
+    """The top level's id, else that of text_config, which descends from another model's file."""
+    for section, where in ((data, ""), (text, "text_config.")):
+        value = section.get(name)
+        if isinstance(value, list) and value:
+            value = value[0]  # gemma-2-it ends at [1, 107]: <eos>, and the end of a chat turn
+        if value is not None:
+            return int(_read({name: value}, name, default, where))
+    return default
 
 
 def _refuse_unsupported(

@@ -19,6 +19,9 @@ from palikit.vocab import NUM_LOC, NUM_SEG, seg_token
 MAX_FILE_BYTES = 64 * 2**20
 """gemma_tokenizer.model has 4 MB."""
 
+MAX_PIECE_BYTES = 1024
+"""Gemma's longest piece has 31 characters; the work to split one grows with its square."""
+
 
 class Kind(IntEnum):
     """What a piece is for."""
@@ -59,6 +62,8 @@ def tokenizer_json_from_sentencepiece(path: Path) -> str:
         raise CheckpointError(f"{path} is not a SentencePiece model; fetch it again") from None
     if not pieces:
         raise CheckpointError(f"{path} holds no pieces: it is not a SentencePiece model")
+    if not any(piece.kind == Kind.UNKNOWN for piece in pieces):
+        raise CheckpointError(f"{path} has no unknown piece: it is not a tokenizer of PaliGemma")
     return json.dumps(_tokenizer_json(_extend(pieces)), ensure_ascii=False)
 
 
@@ -165,6 +170,8 @@ def _read_piece(data: bytes) -> Piece:
     text, score = fields.get(1, b""), fields.get(2, 0)
     if not isinstance(text, bytes) or not isinstance(score, float | int):
         raise ValueError("a piece without text or score")
+    if len(text) > MAX_PIECE_BYTES:
+        raise ValueError(f"a piece of {len(text)} bytes")
     kind = fields.get(3, Kind.NORMAL)
     return Piece(text.decode(), float(score), int(kind) if isinstance(kind, int) else Kind.NORMAL)
 

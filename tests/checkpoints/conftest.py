@@ -1,5 +1,7 @@
 """Very small models and the ways their weights are laid out in files."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -55,6 +57,26 @@ def assert_same_weights(got: PaliGemma, want: PaliGemma) -> None:
     for name, weight in ours.items():
         assert weight.dtype == theirs[name].dtype, name
         assert torch.equal(weight, theirs[name]), name
+
+
+def fail_at(
+    monkeypatch: pytest.MonkeyPatch, step: int, error: type[BaseException], *, after: bool
+) -> None:
+    """Let the change of name number `step`, from 0, fail: before it is made, or just after."""
+    done = 0
+    real = Path.replace
+
+    def replace(source: Path, target: Path) -> Path:
+        nonlocal done
+        done += 1
+        if done - 1 == step and not after:
+            raise error
+        made = real(source, target)
+        if done - 1 == step:
+            raise error
+        return made
+
+    monkeypatch.setattr(Path, "replace", replace)
 
 
 @pytest.fixture(params=["gemma", "gemma2"])

@@ -1,7 +1,8 @@
 """The layout of the JAX release, read and written."""
 
+import json
 import math
-import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,14 @@ from palikit.checkpoints import load_checkpoint, save_checkpoint, save_npz
 from palikit.config import PaliGemmaConfig
 from palikit.errors import CheckpointError
 from palikit.model.paligemma import PaliGemma
-from tests.checkpoints.conftest import IMAGE_TOKEN, assert_same_weights, tiny_config, tiny_model
+from palikit.vocab import PALIGEMMA
+from tests.checkpoints.conftest import (
+    IMAGE_TOKEN,
+    assert_same_weights,
+    fail_at,
+    tiny_config,
+    tiny_model,
+)
 
 CPU = torch.device("cpu")
 
@@ -194,6 +202,53 @@ def test_an_existing_file_is_kept_unless_told_otherwise(second, tmp_path) -> Non
     save_npz(second, tmp_path / "m.npz", overwrite=True)
 
 
+def with_own_config() -> PaliGemma:
+    """A model whose query scale no array tells."""
+    base = tiny_config()
+    text = type(base.text_config)(**{**vars(base.text_config), "query_pre_attn_scalar": 5.0})
+    return tiny_model(PaliGemmaConfig(base.vision_config, text, image_token_index=IMAGE_TOKEN))
+
+
+def test_a_config_beside_the_file_is_kept_unless_told_otherwise(second, tmp_path) -> None:
+    beside = tmp_path / "m.config.json"
+    for model in (second, with_own_config()):
+        beside.write_text("mine")
+        with pytest.raises(CheckpointError, match=r"m\.config\.json exists"):
+            save_npz(model, tmp_path / "m.npz")
+        assert beside.read_text() == "mine"
+        assert not (tmp_path / "m.npz").exists()
+    save_npz(with_own_config(), tmp_path / "m.npz", overwrite=True)
+    assert json.loads(beside.read_text())["text_config"]["query_pre_attn_scalar"] == 5
+    told_by_arrays = replace(tiny_config("gemma"), image_token_index=PALIGEMMA.image_id)
+    save_npz(tiny_model(told_by_arrays), tmp_path / "m.npz", overwrite=True)
+    assert [file.name for file in tmp_path.iterdir()] == ["m.npz"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("step", range(4))
+def test_an_interrupted_overwrite_leaves_one_whole_checkpoint(
+    tmp_path, monkeypatch, error, after, step
+) -> None:
+    old = with_own_config()
+    save_npz(old, tmp_path / "m.npz")
+    new = with_own_config()
+    new.language_model.norm.weight.data += 1
+    fail_at(monkeypatch, step, error, after=after)
+    finished = False
+    try:
+        save_npz(new, tmp_path / "m.npz", overwrite=True)
+        finished = True
+    except (KeyboardInterrupt, CheckpointError):
+        pass
+    monkeypatch.undo()
+    assert finished == (step == 3)  # three names change: the loop covers every one of them
+    got = load(tmp_path / "m.npz")
+    assert got.config.text_config.query_pre_attn_scalar == 5.0
+    is_new = finished or (step == 2 and after)
+    assert_same_weights(got, without_last_rows(new if is_new else old))
+
+
 def test_one_report_lists_missing_unknown_and_misshaped_arrays(second, tmp_path) -> None:
     arrays = jax_arrays(second)
     del arrays["llm/final_norm/scale"]
@@ -206,74 +261,6 @@ def test_one_report_lists_missing_unknown_and_misshaped_arrays(second, tmp_path)
     assert "1 missing: llm/final_norm/scale" in message
     assert "1 unexpected: llm/extra" in message
     assert "1 of another shape: img/head/bias [31] for [32]" in message
-
-
-def test_an_array_of_objects_is_refused_and_never_unpickled(second, tmp_path) -> None:
-    class Trap:
-        def __reduce__(self) -> tuple[object, tuple[Path]]:
-            return (Path.touch, (tmp_path / "opened",))
-
-    arrays = {**jax_arrays(second), "llm/trap": np.array([Trap()], dtype=object)}
-    np.savez(tmp_path / "m.npz", **arrays)
-    with pytest.raises(CheckpointError, match="could only be unpickled"):
-        load(tmp_path / "m.npz")
-    assert not (tmp_path / "opened").exists()
-
-
-def test_whole_numbers_are_not_weights(second, tmp_path) -> None:
-    arrays = {**jax_arrays(second), "img/head/bias": np.zeros(32, np.int32)}
-    np.savez(tmp_path / "m.npz", **arrays)
-    with pytest.raises(CheckpointError, match="int32, not floating point"):
-        load(tmp_path / "m.npz")
-
-
-def test_a_position_table_that_is_no_square_is_refused(second, tmp_path) -> None:
-    arrays = {**jax_arrays(second), "img/pos_embedding": np.zeros((1, 8, 24), np.float32)}
-    np.savez(tmp_path / "m.npz", **arrays)
-    with pytest.raises(CheckpointError, match="8 rows"):
-        load(tmp_path / "m.npz")
-
-
-def test_fortran_order_is_refused(second, tmp_path) -> None:
-    arrays = jax_arrays(second)
-    arrays["img/head/kernel"] = np.asfortranarray(arrays["img/head/kernel"])
-    np.savez(tmp_path / "m.npz", **arrays)
-    with pytest.raises(CheckpointError, match="Fortran order"):
-        load(tmp_path / "m.npz")
-
-
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
-def test_a_file_that_is_cut_short_is_one_clear_error(second, tmp_path, share) -> None:
-    save_npz(second, tmp_path / "m.npz")
-    data = (tmp_path / "m.npz").read_bytes()
-    (tmp_path / "m.npz").write_bytes(data[: int(len(data) * share)])
-    with pytest.raises(CheckpointError, match="fetch it again"):
-        load(tmp_path / "m.npz")
-
-
-def test_a_flipped_bit_is_noticed(second, tmp_path) -> None:
-    save_npz(second, tmp_path / "m.npz")
-    with zipfile.ZipFile(tmp_path / "m.npz") as zipped:
-        offset = zipped.getinfo("params/llm/layers/mlp/linear.npy").header_offset
-    data = bytearray((tmp_path / "m.npz").read_bytes())
-    data[offset + 400] ^= 1
-    (tmp_path / "m.npz").write_bytes(data)
-    with pytest.raises(CheckpointError, match="fetch it again"):
-        load(tmp_path / "m.npz")
-
-
-def test_a_header_that_lies_about_its_length_is_refused(second, tmp_path) -> None:
-    np.savez(tmp_path / "m.npz", **jax_arrays(second))
-    with zipfile.ZipFile(tmp_path / "m.npz", "a") as zipped:
-        zipped.writestr("llm/huge.npy", header_only((10**9, 10**9)))
-    with pytest.raises(CheckpointError, match="another length than its shape says"):
-        load(tmp_path / "m.npz")
-
-
-def header_only(shape: tuple[int, ...]) -> bytes:
-    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}"
-    text += " " * (-(len(text) + 11) % 64) + "\n"
-    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
 
 
 def test_parts_of_a_split_file_are_named_with_the_way_to_join_them(tmp_path) -> None:

@@ -215,10 +215,27 @@ def test_long_lists_are_shortened(second, tmp_path) -> None:
     assert len(str(error.value)) < 2500
 
 
-def test_tables_of_indices_that_old_writers_stored_are_left_out(second, tmp_path) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        "language_model.model.layers.0.self_attn.rotary_emb.inv_freq",
+        "model.language_model.layers.1.self_attn.rotary_emb.inv_freq",
+        "model.language_model.rotary_emb.inv_freq",
+        "vision_tower.vision_model.embeddings.position_ids",
+    ],
+)
+def test_tables_that_old_writers_stored_are_left_out(second, tmp_path, name) -> None:
     folder = saved(second, tmp_path / "m")
-    edit_weights(folder, vision_tower__vision_model__embeddings__position_ids=torch.arange(9)[None])
+    edit_weights(folder, **{name.replace(".", "__"): torch.arange(9)[None]})
     assert_same_weights(load(folder), second)
+
+
+def test_many_missing_shards_are_told_in_a_short_sentence(second, tmp_path) -> None:
+    folder = saved(second, tmp_path / "m")
+    (folder / "model.safetensors").rename(folder / "m-00001-of-09999.safetensors")
+    with pytest.raises(CheckpointError, match="9,978 more files are missing") as error:
+        load(folder)
+    assert len(str(error.value)) < 5000
 
 
 def test_all_missing_shards_are_named(second, tmp_path) -> None:

@@ -17,9 +17,10 @@ from palikit.checkpoints import (
     save_checkpoint,
     save_npz,
 )
+from palikit.checkpoints.layout import is_checkpoint_file
 from palikit.checkpoints.names import from_hub
 from palikit.errors import CheckpointError
-from tests.checkpoints.conftest import assert_same_weights, tiny_config, tiny_model
+from tests.checkpoints.conftest import assert_same_weights, fail_at, tiny_config, tiny_model
 from tests.conftest import shared
 
 CPU = torch.device("cpu")
@@ -33,6 +34,7 @@ def test_a_folder_has_every_file_that_readers_look_for(second, tmp_path) -> None
     tokenizer = tmp_path / "tokenizer.json"
     tokenizer.write_text("{}")
     save_checkpoint(second, tmp_path / "m", tokenizer_file=tokenizer)
+    assert all(is_checkpoint_file(file.name) for file in (tmp_path / "m").iterdir())
     assert {file.name for file in (tmp_path / "m").iterdir()} == {
         "config.json",
         "generation_config.json",
@@ -113,6 +115,94 @@ def test_a_folder_that_is_no_checkpoint_is_never_overwritten(second, tmp_path) -
     with pytest.raises(CheckpointError, match="not a checkpoint"):
         save_checkpoint(second, tmp_path / "home", tokenizer_file=None, overwrite=True)
     assert (tmp_path / "home/diary.txt").exists()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("step", range(5))
+def test_an_interrupted_overwrite_leaves_one_whole_checkpoint(
+    second, tmp_path, monkeypatch, error, after, step
+) -> None:
+    folder = tmp_path / "m"
+    save_checkpoint(second, folder, tokenizer_file=None)
+    (folder / "vae-oid.npz").write_bytes(b"codec")
+    (folder / "thesis").mkdir()
+    (folder / "thesis/one.txt").write_text("once")
+    other = tiny_model(tiny_config("gemma"))
+    fail_at(monkeypatch, step, error, after=after)
+    finished = False
+    try:
+        save_checkpoint(other, folder, tokenizer_file=None, overwrite=True)
+        finished = True
+    except (KeyboardInterrupt, CheckpointError):
+        pass
+    monkeypatch.undo()
+    assert finished == (step == 4)  # four names change: the loop covers every one of them
+    is_new = finished or (step == 3 and after)
+    assert_same_weights(load(folder), other if is_new else second)
+    assert (folder / "vae-oid.npz").read_bytes() == b"codec"
+    assert (folder / "thesis/one.txt").read_text() == "once"
+    if finished or not is_new:
+        assert [file.name for file in tmp_path.iterdir()] == ["m"]
+
+
+def test_what_cannot_be_put_back_is_kept_aside_and_its_place_is_told(
+    second, tmp_path, monkeypatch
+) -> None:
+    folder = tmp_path / "m"
+    save_checkpoint(second, folder, tokenizer_file=None)
+    real = Path.replace
+
+    def once(source: Path, target: Path) -> Path:
+        monkeypatch.setattr(Path, "replace", broken)
+        return real(source, target)
+
+    def broken(*_: object) -> Path:
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(Path, "replace", once)
+    with pytest.raises(
+        CheckpointError, match=r"could not be put back .* stands in .*\.old"
+    ) as told:
+        save_checkpoint(second, folder, tokenizer_file=None, overwrite=True)
+    (aside,) = tmp_path.iterdir()
+    assert str(aside) in str(told.value)
+    assert_same_weights(load(aside), second)
+
+
+@pytest.mark.parametrize("name", ["config.json", "weights.safetensors", "model.safetensors"])
+def test_a_folder_that_merely_has_such_a_file_is_no_checkpoint(second, tmp_path, name) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / name).write_text("{}")
+    with pytest.raises(CheckpointError, match="not a checkpoint"):
+        save_checkpoint(second, tmp_path / "project", tokenizer_file=None, overwrite=True)
+    assert (tmp_path / "project" / name).read_text() == "{}"
+
+
+def test_overwriting_replaces_the_checkpoint_and_keeps_what_else_is_there(second, tmp_path) -> None:
+    folder = tmp_path / "m"
+    save_checkpoint(second, folder, tokenizer_file=None, max_shard_bytes=20_000)
+    for name in ("vae-oid.npz", "mask_codec.safetensors", "thesis.txt", "README.md"):
+        (folder / name).write_text(name)
+    (folder / "tokenizer.model").write_text("old")
+    convert_checkpoint(folder, folder, to="transformers", dtype=torch.bfloat16, overwrite=True)
+    assert_same_weights(load(folder), second.to(torch.bfloat16))
+    assert {file.name for file in folder.iterdir()} == {
+        "README.md", "config.json", "generation_config.json", "mask_codec.safetensors",
+        "model.safetensors", "preprocessor_config.json", "special_tokens_map.json", "thesis.txt",
+        "tokenizer.model", "tokenizer_config.json", "vae-oid.npz",
+    }  # fmt: skip
+    assert (folder / "thesis.txt").read_text() == "thesis.txt"
+
+
+def test_overwriting_through_a_link_replaces_what_it_leads_to(second, tmp_path) -> None:
+    save_checkpoint(second, tmp_path / "m", tokenizer_file=None)
+    (tmp_path / "link").symlink_to("m")
+    other = tiny_model(tiny_config("gemma"))
+    save_checkpoint(other, tmp_path / "link", tokenizer_file=None, overwrite=True)
+    assert (tmp_path / "link").is_symlink()
+    assert_same_weights(load(tmp_path / "m"), other)
+    assert {file.name for file in tmp_path.iterdir()} == {"link", "m"}
 
 
 def test_an_empty_folder_is_used(second, tmp_path) -> None:
@@ -231,7 +321,7 @@ def test_transformers_computes_the_same_logits_from_what_is_written(model, tmp_p
     theirs = transformers.PaliGemmaForConditionalGeneration.from_pretrained(
         tmp_path / "m", attn_implementation="eager"
     ).eval()
-    pixels = torch.rand(1, 3, 42, 42) * 2 - 1
+    pixels = torch.rand(1, 3, 42, 42, generator=torch.Generator().manual_seed(0)) * 2 - 1
     text = torch.tensor([[2, 17, 40, 108]])
     images = torch.full((1, 9), model.config.image_token_index)
     input_ids = torch.cat((images, text), dim=1)

@@ -5,6 +5,7 @@ Two layouts: transformers (safetensors beside a config.json) and the JAX release
 
 from palikit.checkpoints.convert import convert_checkpoint
 from palikit.checkpoints.hub import resolve
+from palikit.checkpoints.hub_inspection import inspect_model
 from palikit.checkpoints.inspection import Inspection, WeightFile, inspect_checkpoint, memory_bytes
 from palikit.checkpoints.layout import Format, find_tokenizer
 from palikit.checkpoints.loading import Checkpoint, load_checkpoint
@@ -20,6 +21,7 @@ __all__ = [
     "convert_checkpoint",
     "find_tokenizer",
     "inspect_checkpoint",
+    "inspect_model",
     "load_checkpoint",
     "memory_bytes",
     "resample_position_table",

@@ -1,6 +1,9 @@
 """From what a user calls a model to a folder or file on this machine."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -8,19 +11,34 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
-    HFValidationError,
+    LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
 
-from palikit.errors import CheckpointError, HubError
+from palikit.checkpoints.layout import find_files
+from palikit.errors import CheckpointError, HubError, InputError, PaliKitError
 from palikit.published import PUBLISHED, find_published
 
 _NAME = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 _FILES = ["*.json", "*.safetensors", "tokenizer.model"]
 _JAX_FILES = ["*.npz", "*.npz.part*", "*.json", "*.model"]
 _PATH_ENDINGS = (".npz", ".safetensors", ".bin", ".pt", ".pth", ".ckpt")
+_SHOWN_CHARACTERS = 100
+
+
+@dataclass(frozen=True)
+class HubName:
+    """A model on the Hugging Face Hub.
+
+    Attributes:
+        name: owner/name.
+        revision: branch, tag or commit; None is the main branch.
+    """
+
+    name: str
+    revision: str | None
 
 
 def resolve(model: str, revision: str | None = None, *, _endpoint: str | None = None) -> Path:
@@ -35,19 +53,87 @@ def resolve(model: str, revision: str | None = None, *, _endpoint: str | None = 
     Raises:
         CheckpointError: a path that does not exist.
         HubError: no such model, no access to it, or no network and no earlier copy.
+        InputError: a revision of a path, or two that differ.
     """
-    path = Path(model).expanduser()
-    if path.exists():
+    place = locate(model, revision)
+    if isinstance(place, Path):
+        return place
+    with explaining(place):
+        return _snapshot(place, _endpoint)
+
+
+def locate(model: str, revision: str | None) -> Path | HubName:
+    """Where a model is, a path or a name; a path that exists comes first. Nothing is fetched.
+
+    Raises:
+        CheckpointError: a path that does not exist.
+        HubError: neither a path nor a name.
+        InputError: a revision of a path, or two that differ.
+    """
+    if (path := _existing_path(model)) is not None:
+        if revision:
+            raise InputError(
+                f'{_shown(model)} is a file or folder here and has no revision "{revision}": leave '
+                "the revision out, or give the name of a model on the Hub"
+            )
         return path
     name, _, at = model.partition("@")
     if _looks_like_path(model):
-        raise CheckpointError(f"{model}: no such file or folder")
+        raise CheckpointError(f"{_shown(model)}: no such file or folder")
     if not _NAME.fullmatch(name):
         raise HubError(
-            f'"{model}" is neither a file or folder here nor a name of the form owner/name'
+            f'"{_shown(model)}" is neither a file or folder here nor a name of the form owner/name'
             f"{_suggestion(name)}"
         )
-    return _fetch(name, revision or at or None, _endpoint)
+    if revision and at and revision != at:
+        raise InputError(
+            f'the name asks for revision "{at}" and the option for "{revision}": give one'
+        )
+    return HubName(name, revision or at or None)
+
+
+def fetched_folder(model: HubName, endpoint: str | None) -> Path | None:
+    """The copy on this machine, if its weights are all there; nothing is fetched."""
+    try:
+        folder = _snapshot(model, endpoint, local_files_only=True)
+        files = find_files(folder)
+    except (LocalEntryNotFoundError, CheckpointError):
+        return None
+    is_whole = files.format == "npz" or (folder / "config.json").is_file()
+    return folder if is_whole and not files.missing else None
+
+
+@contextmanager
+def explaining(model: HubName) -> Iterator[None]:
+    """Turn whatever the Hub's library raises into one sentence.
+
+    Raises:
+        HubError: in place of any other error.
+    """
+    try:
+        yield
+    except PaliKitError:
+        raise
+    # A connection that breaks raises an error of the HTTP library, which differs between versions
+    # of huggingface_hub (requests, httpx, httpx2) and shares no base class but this.
+    except Exception as error:
+        raise _explained(model.name, model.revision, error) from None
+
+
+def _existing_path(model: str) -> Path | None:
+    try:
+        path = Path(model).expanduser()
+        return path if model and path.exists() else None
+    except OSError as error:
+        raise CheckpointError(f"{_shown(model)}: {error.strerror}; give a folder or file") from None
+    except RuntimeError:
+        raise CheckpointError(
+            f"{_shown(model)}: there is no such user, so no such file or folder"
+        ) from None
+
+
+def _shown(model: str) -> str:
+    return model if len(model) <= _SHOWN_CHARACTERS else f"{model[:_SHOWN_CHARACTERS]}..."
 
 
 def _looks_like_path(model: str) -> bool:
@@ -59,15 +145,16 @@ def _looks_like_path(model: str) -> bool:
     )
 
 
-def _fetch(name: str, revision: str | None, endpoint: str | None) -> Path:
-    patterns = _JAX_FILES if name.endswith("-jax") else _FILES
-    try:
-        folder = snapshot_download(
-            name, revision=revision, allow_patterns=patterns, endpoint=endpoint
+def _snapshot(model: HubName, endpoint: str | None, *, local_files_only: bool = False) -> Path:
+    return Path(
+        snapshot_download(
+            model.name,
+            revision=model.revision,
+            allow_patterns=_JAX_FILES if model.name.endswith("-jax") else _FILES,
+            endpoint=endpoint,
+            local_files_only=local_files_only,
         )
-    except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
-        raise _explained(name, revision, error) from None
-    return Path(folder)
+    )
 
 
 def _explained(name: str, revision: str | None, error: Exception) -> HubError:
@@ -88,7 +175,7 @@ def _explained(name: str, revision: str | None, error: Exception) -> HubError:
             return _gated(name, page, cause.response.status_code)
     if any(isinstance(cause, OfflineModeIsEnabled) for cause in causes):
         return HubError(f"{name} was never fetched to this machine, and HF_HUB_OFFLINE is set")
-    reason = str(causes[-1]).strip().partition("\n")[0]
+    reason = str(causes[-1]).strip().partition("\n")[0] or type(causes[-1]).__name__
     return HubError(
         f"{name} could not be fetched and no whole copy of it is on this machine ({reason}): "
         "check the network, or give a folder"

@@ -29,7 +29,7 @@ class Inspection:
     """A checkpoint as its headers describe it.
 
     Attributes:
-        path: what was looked at.
+        path: what was looked at; the name of a model that is on the Hub only.
         format: "transformers" or "npz".
         config: of the model.
         family: "PaliGemma" or "PaliGemma 2".
@@ -43,6 +43,7 @@ class Inspection:
         vocab_rows: rows of the embedding table: 257152 as trained, 257216 as Hugging Face pads it.
         memory_bytes: needed to answer about one picture; see `memory_bytes`.
         problems: what is missing, damaged or of another model, a sentence each.
+        is_local: whether the weights are on this machine; else `nbytes` are yet to be fetched.
     """
 
     path: Path
@@ -58,6 +59,7 @@ class Inspection:
     vocab_rows: int
     memory_bytes: int
     problems: tuple[str, ...]
+    is_local: bool = True
 
     @property
     def complete(self) -> bool:
@@ -79,23 +81,47 @@ def inspect_checkpoint(path: Path) -> Inspection:
     """
     files = find_files(path)
     config, dtypes, problems = _contents(files)
-    if find_tokenizer(path) is None:
+    return describe(
+        path,
+        files.format,
+        config,
+        dtypes,
+        files=tuple(WeightFile(file.name, file.stat().st_size) for file in files.weights),
+        problems=problems,
+        has_tokenizer=find_tokenizer(path) is not None,
+    )
+
+
+def describe(
+    path: Path,
+    layout: Format,
+    config: PaliGemmaConfig,
+    dtypes: tuple[torch.dtype, ...],
+    *,
+    files: tuple[WeightFile, ...],
+    problems: tuple[str, ...],
+    has_tokenizer: bool,
+    is_local: bool = True,
+) -> Inspection:
+    """An inspection from what the headers say, with all that follows from it."""
+    if not has_tokenizer:
         problems = (*problems, "there is no tokenizer.json beside the weights; give one with them")
     stored = dtypes[0] if dtypes else torch.float32
     return Inspection(
         path=path,
-        format=files.format,
+        format=layout,
         config=config,
         family=config.family,
         size=size_name(config),
         image_size=config.vision_config.image_size,
         release=_release(path, config),
         dtypes=tuple(str(dtype).removeprefix("torch.") for dtype in dtypes),
-        files=tuple(WeightFile(file.name, file.stat().st_size) for file in files.weights),
+        files=files,
         parameter_count=parameter_count(config),
         vocab_rows=config.text_config.vocab_size,
         memory_bytes=memory_bytes(config, stored.itemsize),
         problems=problems,
+        is_local=is_local,
     )
 
 
@@ -141,5 +167,4 @@ def _contents(
         problems = (str(arrays.mismatch),) if arrays.mismatch else ()
         return arrays.config, arrays.dtypes, problems
     contents = safetensors_reader.read_contents(files)
-    mismatch = (str(contents.mismatch),) if contents.mismatch else ()
-    return contents.config, contents.dtypes, (*contents.damage, *mismatch)
+    return contents.config, contents.dtypes, contents.problems

@@ -17,6 +17,20 @@ _SINGLE = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
 _SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.safetensors")
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+# What a checkpoint of the transformers layout is made of, beside its weights.
+_SIDE_FILES = frozenset(
+    {
+        "added_tokens.json",
+        "config.json",
+        "generation_config.json",
+        "preprocessor_config.json",
+        "processor_config.json",
+        "special_tokens_map.json",
+        "tokenizer.json",
+        "tokenizer.model",
+        "tokenizer_config.json",
+    }
+)
 # The codec of segmentation masks may lie beside a model and is no model.
 _NOT_WEIGHTS = ("vae-oid.npz", "adapter_model.safetensors")
 
@@ -59,6 +73,17 @@ def find_files(path: Path) -> CheckpointFiles:
     raise CheckpointError(
         f"{path} is not a checkpoint: give a folder with safetensors, a .safetensors or a .npz file"
     )
+
+
+def is_weight_file(name: str) -> bool:
+    """Whether a name is one that weights of the transformers layout are written under."""
+    shard = _SHARD.fullmatch(name)
+    return name == _SINGLE or (shard is not None and shard[1] == "model")
+
+
+def is_checkpoint_file(name: str) -> bool:
+    """Whether a name is of a checkpoint of the transformers layout, and not of the user's own."""
+    return name in _SIDE_FILES or name == _INDEX or is_weight_file(name)
 
 
 def find_tokenizer(path: Path) -> Path | None:

@@ -31,6 +31,8 @@ def from_hub(name: str) -> str | None:
 
     `HEAD` stands for the output head under any spelling.
     """
+    if is_computed(name):
+        return None
     if _HEAD.fullmatch(name):
         return HEAD
     for pattern, prefix in (

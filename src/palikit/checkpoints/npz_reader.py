@@ -4,7 +4,9 @@ Shapes come from the arrays' own headers, so that a file of another model is ref
 weight is read. Weights are read layer by layer: memory holds the model and one layer.
 """
 
+import lzma
 import math
+import struct
 import zipfile
 import zlib
 from collections import Counter
@@ -16,7 +18,6 @@ from typing import IO
 
 import numpy as np
 import torch
-from numpy.lib import format as npy
 from torch import Tensor
 
 from palikit.checkpoints.layout import read_json
@@ -33,10 +34,21 @@ from palikit.checkpoints.report import Mismatch
 from palikit.config import PaliGemmaConfig
 from palikit.config_json import config_from_json
 from palikit.errors import CheckpointError
+from palikit.model.npy_header import read_npy_header
 
+MAX_UNPACKED_RATIO = 20
+"""Weights shrink by a tenth or two when packed; a file that states far more is a trap."""
+
+_HARMLESS_BYTES = 10**9
 _CHUNK = 2**24
 # In front of the names of released files and of trainers' states, of older states; else nothing.
 _PREFIXES = ("params/", "opt/target/")
+_ENCRYPTED = 1  # a bit of an entry's flags
+# RuntimeError is not among them: it is PyTorch's, for a device without room.
+_UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, NotImplementedError),
+    *(ValueError, OverflowError, EOFError, OSError),
+)
 
 
 @dataclass(frozen=True)
@@ -75,6 +87,7 @@ def read_contents(file: Path) -> NpzContents:
         CheckpointError: not a zip, damaged, or an array that could only be unpickled.
     """
     with _opened(file) as zipped:
+        _check_stated_bytes(file, zipped)
         arrays = dict(_stored_array(zipped, entry) for entry in zipped.infolist())
     arrays = _parameters(arrays)
     expected = arrays_in(arrays)
@@ -165,19 +178,28 @@ def _opened(file: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(file) as zipped:
             yield zipped
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError) as error:
+    except _UNREADABLE as error:
         raise CheckpointError(
             f"{file} is not a whole .npz file ({error}); fetch it again"
         ) from None
 
 
+def _check_stated_bytes(file: Path, zipped: zipfile.ZipFile) -> None:
+    stated, size = sum(entry.file_size for entry in zipped.infolist()), file.stat().st_size
+    if stated > max(_HARMLESS_BYTES, MAX_UNPACKED_RATIO * size):
+        raise CheckpointError(
+            f"{file} states {stated:,} bytes of arrays in a file of {size:,}: weights do not pack "
+            "that well; fetch it again"
+        )
+
+
 def _stored_array(zipped: zipfile.ZipFile, entry: zipfile.ZipInfo) -> tuple[str, StoredArray]:
     key = entry.filename.removesuffix(".npy")
+    if entry.flag_bits & _ENCRYPTED:
+        raise CheckpointError(f"{key} is encrypted: save the file without a password")
     try:
         with zipped.open(entry) as stream:
-            version = npy.read_magic(stream)
-            read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-            shape, is_fortran, numpy_dtype = read(stream)
+            shape, is_fortran, numpy_dtype = read_npy_header(stream)
             header_bytes = stream.tell()
     except ValueError as error:
         raise CheckpointError(f"{key} is not an array ({error}); fetch the file again") from None

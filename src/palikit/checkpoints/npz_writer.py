@@ -13,7 +13,6 @@ from palikit.checkpoints.npz_reader import config_beside
 from palikit.checkpoints.npz_table import NpzArray, axes_of, config_from_axes, npz_arrays, to_npz
 from palikit.checkpoints.transformers_files import json_text
 from palikit.checkpoints.weights import DTYPE_NAMES, dtype_to_save, weights_to_save
-from palikit.config import PaliGemmaConfig
 from palikit.config_json import config_to_json
 from palikit.model.paligemma import PaliGemma
 
@@ -33,11 +32,11 @@ def save_npz(
         model: any dtype, any device.
         file: to be written, ending in `.npz`.
         dtype: float32, float16 or bfloat16; None keeps the model's.
-        overwrite: replace an existing file.
+        overwrite: replace an existing file and the `<name>.config.json` beside it.
 
     Raises:
-        CheckpointError: the file exists, the disk is full, the dtype is another one, or the model
-            has adapters.
+        CheckpointError: the file or `<name>.config.json` exists, the disk is full, the dtype is
+            another one, or the model has adapters.
     """
     weights = weights_to_save(model)
     dtype = dtype_to_save(model, dtype)
@@ -45,16 +44,17 @@ def save_npz(
     config = model.config.with_vocab_size(min(text.vocab_size, model.config.image_token_index))
     sides = axes_of(config)
     total = sum(weight.numel() for weight in weights.values()) * dtype.itemsize
-    with (
-        replacing_file(file, needed_bytes=total, overwrite=overwrite) as temporary,
-        zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as zipped,
-    ):
-        for array in npz_arrays(has_post_norms=text.has_post_norms):
-            shape = tuple(sides[axis] for axis in array.axes.split())
-            entry = zipfile.ZipInfo(f"params/{array.key}.npy")
-            with zipped.open(entry, "w", force_zip64=True) as stream:
-                _write_array(stream, array, shape, weights, dtype)
-    _write_config(file, config, DTYPE_NAMES[dtype])
+    beside = config_beside(file)
+    with replacing_file(file, companion=beside, needed_bytes=total, overwrite=overwrite) as folder:
+        with zipfile.ZipFile(folder / file.name, "w", zipfile.ZIP_STORED) as zipped:
+            for array in npz_arrays(has_post_norms=text.has_post_norms):
+                shape = tuple(sides[axis] for axis in array.axes.split())
+                entry = zipfile.ZipInfo(f"params/{array.key}.npy")
+                with zipped.open(entry, "w", force_zip64=True) as stream:
+                    _write_array(stream, array, shape, weights, dtype)
+        if config != config_from_axes(sides, has_post_norms=text.has_post_norms):
+            content = json_text(config_to_json(config, DTYPE_NAMES[dtype]))
+            (folder / beside.name).write_text(content, encoding="utf-8")
 
 
 def _write_array(
@@ -75,12 +75,3 @@ def _write_array(
                 weight = weight[: shape[0]]
             block = to_npz(array.kind, weight.to("cpu", dtype), sides).contiguous()
             stream.write(block.reshape(-1).view(torch.uint8).numpy().data)
-
-
-def _write_config(file: Path, config: PaliGemmaConfig, dtype: str) -> None:
-    beside = config_beside(file)
-    has_post_norms = config.text_config.has_post_norms
-    if config == config_from_axes(axes_of(config), has_post_norms=has_post_norms):
-        beside.unlink(missing_ok=True)
-    else:
-        beside.write_text(json_text(config_to_json(config, dtype)), encoding="utf-8")

@@ -6,7 +6,7 @@ the copy for as long as the file is open.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +17,13 @@ from torch import Tensor
 from palikit.checkpoints.layout import CheckpointFiles, read_json
 from palikit.checkpoints.names import EMBEDDING, HEAD, expected_shapes, from_hub, is_computed
 from palikit.checkpoints.report import Mismatch, compare
-from palikit.checkpoints.safetensors_header import DTYPES, StoredTensor, read_header
+from palikit.checkpoints.safetensors_header import DTYPES, Header, StoredTensor, read_header
 from palikit.config import PaliGemmaConfig
 from palikit.config_json import config_from_json
 from palikit.errors import CheckpointError
+
+_SHOWN_FILES = 20
+"""Missing files that are told by name; the largest release has 12."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,11 @@ class SafetensorsContents:
     damage: tuple[str, ...]
     mismatch: Mismatch
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Damage and mismatch, a sentence each."""
+        return (*self.damage, str(self.mismatch)) if self.mismatch else self.damage
+
 
 def read_contents(files: CheckpointFiles) -> SafetensorsContents:
     """Read config and headers.
@@ -51,12 +59,16 @@ def read_contents(files: CheckpointFiles) -> SafetensorsContents:
         CheckpointError: there is no config.json.
         ConfigError: it is not PaliGemma's.
     """
+    return contents_from_headers(files, (read_header(file) for file in files.weights))
+
+
+def contents_from_headers(files: CheckpointFiles, headers: Iterable[Header]) -> SafetensorsContents:
+    """As `read_contents`, with the headers of the weight files from elsewhere."""
     config = config_from_json(read_json(files.directory / "config.json"))
-    damage = [f"{name} is missing" for name in files.missing]
+    damage = _missing_files(files.missing)
     tensors: dict[str, StoredTensor] = {}
     unexpected = []
-    for file in files.weights:
-        header = read_header(file)
+    for header in headers:
         damage += [header.problem] if header.problem else []
         for tensor in header.tensors:
             name = from_hub(tensor.name)
@@ -137,6 +149,12 @@ def _check_tied(table: StoredTensor, head: StoredTensor) -> None:
             f"{head.name} and {table.name} differ: PaliGemma's head is its embedding table, a "
             "model that was trained with a head of its own is not supported"
         )
+
+
+def _missing_files(names: tuple[str, ...]) -> list[str]:
+    more = len(names) - _SHOWN_FILES
+    shown = [f"{name} is missing" for name in names[:_SHOWN_FILES]]
+    return [*shown, f"{more:,} more files are missing"] if more > 0 else shown
 
 
 def _dtype_problems(tensors: dict[str, StoredTensor]) -> list[str]:
