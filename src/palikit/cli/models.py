@@ -45,9 +45,9 @@ def inspect(ctx: click.Context, model: str, output_format: str) -> None:
 
     No weight is read. The exit code is 1 where something is missing or damaged.
     """
-    from palikit.checkpoints import inspect_checkpoint, resolve
+    from palikit.checkpoints import inspect_model
 
-    found = inspect_checkpoint(resolve(model, read_options(ctx, LoadOptions).revision))
+    found = inspect_model(model, read_options(ctx, LoadOptions).revision)
     if output_format == "json":
         click.echo(json.dumps(_inspection_record(found), indent=2))
     else:
@@ -160,6 +160,7 @@ def _inspection_rows(found: "Inspection") -> list[tuple[str, ...]]:
         ("model", f"{found.family} {found.size}"),
         ("variant", _variant(found)),
         ("complete", "yes" if found.complete else "no"),
+        ("on this machine", "yes" if found.is_local else f"no, {_size(found.nbytes)} to fetch"),
         ("layout", found.format),
         ("stored as", ", ".join(found.dtypes)),
         ("parameters", f"{found.parameter_count:,}"),
@@ -184,6 +185,7 @@ def _inspection_record(found: "Inspection") -> dict[str, Any]:
     return {
         "path": str(found.path),
         "complete": found.complete,
+        "is_local": found.is_local,
         "problems": list(found.problems),
         "format": found.format,
         "family": found.family,
