@@ -30,11 +30,10 @@ from tests import tiny
 from tests.parity.oracle import (
     Oracle,
     load_oracle,
-    random_inputs,
     relative_difference,
-    row_of,
     save_tiny,
 )
+from tests.tiny import random_inputs, row_of
 
 CPU = torch.device("cpu")
 

@@ -17,44 +17,13 @@ from palikit.model.cache import KVCache
 from palikit.model.inputs import ModelInputs
 from palikit.model.paligemma import PaliGemma
 from tests import tiny
+from tests.tiny import random_inputs as inputs
+from tests.tiny import row_of as row
 
 CLOSE = 1e-3
 """Largest difference of float32 logits, whose standard deviation here is about 10."""
 
 families = pytest.mark.parametrize("family", tiny.FAMILIES)
-
-
-def inputs(
-    lengths: list[int], prefix_lengths: list[int] | None = None, pictures: int = 1, seed: int = 0
-) -> ModelInputs:
-    """Random texts of these lengths, padded, each with pictures of its own."""
-    generator = torch.Generator().manual_seed(seed)
-    B, T = len(lengths), max(lengths)
-    prefix_lengths = prefix_lengths or lengths
-    ids = torch.randint(300, 380, (B, T), generator=generator)
-    ids[torch.arange(T) >= torch.tensor(lengths)[:, None]] = 0
-    return ModelInputs(
-        pixel_values=torch.rand((B * pictures, 3, 28, 28), generator=generator) * 2 - 1,
-        image_index=torch.arange(B * pictures).reshape(B, pictures),
-        input_ids=ids,
-        prefix_lengths=torch.tensor(prefix_lengths),
-        lengths=torch.tensor(lengths),
-        has_padding=min(lengths) < T,
-        has_suffix=prefix_lengths != lengths,
-    )
-
-
-def row(batch: ModelInputs, b: int) -> ModelInputs:
-    """One row of a batch without its padding."""
-    length = int(batch.lengths[b])
-    return replace(
-        batch,
-        image_index=batch.image_index[b : b + 1],
-        input_ids=batch.input_ids[b : b + 1, :length],
-        prefix_lengths=batch.prefix_lengths[b : b + 1],
-        lengths=batch.lengths[b : b + 1],
-        has_padding=False,
-    )
 
 
 def test_limits_draw_the_prefix_lm_mask() -> None:

@@ -1,6 +1,7 @@
 """Models, a tokenizer and pictures small enough for every test, all made from seeds."""
 
 import json
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 
 from palikit.config import PaliGemmaConfig, TextConfig, VisionConfig
 from palikit.model.attention import AttentionFunction, attention
+from palikit.model.inputs import ModelInputs
 from palikit.model.paligemma import PaliGemma
 from palikit.processor import Processor
 from palikit.sentencepiece_model import Kind, Piece, _extend, _tokenizer_json
@@ -107,3 +109,36 @@ def picture(seed: int = 0, size: tuple[int, int] = (40, 30)) -> Image.Image:
     """An RGB picture of random blocks, `size` as (width, height)."""
     blocks = np.random.default_rng(seed).integers(0, 256, (5, 7, 3), dtype=np.uint8)
     return Image.fromarray(blocks).resize(size, Image.Resampling.NEAREST)
+
+
+def random_inputs(
+    lengths: list[int], prefix_lengths: list[int] | None = None, *, pictures: int = 1, seed: int = 0
+) -> ModelInputs:
+    """Random texts of these lengths, each about pictures of its own."""
+    generator = torch.Generator().manual_seed(seed)
+    B, T = len(lengths), max(lengths)
+    prefix_lengths = prefix_lengths or lengths
+    ids = torch.randint(300, 1500, (B, T), generator=generator)
+    ids[torch.arange(T) >= torch.tensor(lengths)[:, None]] = 0
+    return ModelInputs(
+        pixel_values=torch.rand((B * pictures, 3, 28, 28), generator=generator) * 2 - 1,
+        image_index=torch.arange(B * pictures).reshape(B, pictures),
+        input_ids=ids,
+        prefix_lengths=torch.tensor(prefix_lengths),
+        lengths=torch.tensor(lengths),
+        has_padding=min(lengths) < T,
+        has_suffix=prefix_lengths != lengths,
+    )
+
+
+def row_of(inputs: ModelInputs, b: int) -> ModelInputs:
+    """One row of a batch without its padding."""
+    length = int(inputs.lengths[b])
+    return replace(
+        inputs,
+        image_index=inputs.image_index[b : b + 1],
+        input_ids=inputs.input_ids[b : b + 1, :length],
+        prefix_lengths=inputs.prefix_lengths[b : b + 1],
+        lengths=inputs.lengths[b : b + 1],
+        has_padding=False,
+    )

@@ -1,6 +1,6 @@
 """transformers on the same tiny random weights: the independent implementation to agree with."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -92,39 +92,6 @@ def save_tiny(folder: Path, model: PaliGemma) -> Path:
     tokenizer.write_text(tiny.tokenizer_json(), encoding="utf-8")
     save_checkpoint(model, folder, tokenizer_file=tokenizer)
     return folder
-
-
-def random_inputs(
-    lengths: list[int], prefix_lengths: list[int] | None = None, *, pictures: int = 1, seed: int = 0
-) -> ModelInputs:
-    """Random texts of these lengths, each about pictures of its own."""
-    generator = torch.Generator().manual_seed(seed)
-    B, T = len(lengths), max(lengths)
-    prefix_lengths = prefix_lengths or lengths
-    ids = torch.randint(300, 1500, (B, T), generator=generator)
-    ids[torch.arange(T) >= torch.tensor(lengths)[:, None]] = 0
-    return ModelInputs(
-        pixel_values=torch.rand((B * pictures, 3, 28, 28), generator=generator) * 2 - 1,
-        image_index=torch.arange(B * pictures).reshape(B, pictures),
-        input_ids=ids,
-        prefix_lengths=torch.tensor(prefix_lengths),
-        lengths=torch.tensor(lengths),
-        has_padding=min(lengths) < T,
-        has_suffix=prefix_lengths != lengths,
-    )
-
-
-def row_of(inputs: ModelInputs, b: int) -> ModelInputs:
-    """One row of a batch without its padding."""
-    length = int(inputs.lengths[b])
-    return replace(
-        inputs,
-        image_index=inputs.image_index[b : b + 1],
-        input_ids=inputs.input_ids[b : b + 1, :length],
-        prefix_lengths=inputs.prefix_lengths[b : b + 1],
-        lengths=inputs.lengths[b : b + 1],
-        has_padding=False,
-    )
 
 
 def relative_difference(got: Tensor, expected: Tensor) -> float:

@@ -14,11 +14,10 @@ from tests.parity.oracle import (
     Oracle,
     cut_at_eos,
     load_oracle,
-    random_inputs,
     relative_difference,
-    row_of,
     save_tiny,
 )
+from tests.tiny import random_inputs, row_of
 
 pytestmark = pytest.mark.parity
 
