@@ -26,7 +26,7 @@ def test_answers_are_those_of_the_cpu(family: str, beams: int) -> None:
     options = GenerationOptions(max_new_tokens=24, num_beams=beams)
     there, here = on_gpu(family), tiny.predictor(family)
     for task in (tasks.caption(), tasks.detect("cat ; dog"), tasks.segment("cat")):
-        got, expected = (p._ask(pictures, task, options) for p in (there, here))
+        got, expected = (p.ask(pictures, task, options) for p in (there, here))
         assert [each.text for each in got] == [each.text for each in expected]
         for one, other in zip(got, expected, strict=True):
             assert one.score == pytest.approx(other.score, abs=1e-3)

@@ -156,6 +156,22 @@ def test_scores_say_on_which_basis_they_stand(predictor: Predictor) -> None:
     assert predictor.caption(tiny.picture(), options=SHORT).score_basis == "vocabulary"
 
 
+def test_log_probabilities_over_the_vocabulary_exist_without_the_grammar(
+    predictor: Predictor,
+) -> None:
+    free = predictor.detect(tiny.picture(), "cat", options=GenerationOptions(grammar=False))
+    assert all(score.vocabulary_log_prob is not None for score in free.token_scores)
+    held = predictor.detect(tiny.picture(), "cat")
+    assert all(score.vocabulary_log_prob is None for score in held.token_scores)
+
+
+def test_any_task_can_be_asked(predictor: Predictor) -> None:
+    short = predictor.ask(tiny.picture(), tasks.caption(short=True), SHORT)
+    assert short.prompt == "cap en"
+    both = predictor.ask(tiny.picture(), [tasks.ocr(), tasks.detect("cat")], SHORT)
+    assert [each.task for each in both] == ["ocr", "detect"]
+
+
 def test_a_label_that_spells_a_token_is_refused(predictor: Predictor) -> None:
     with pytest.raises(InputError, match="<loc0001>"):
         predictor.detect(tiny.picture(), "cat <loc0001>")

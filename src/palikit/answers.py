@@ -88,7 +88,8 @@ class AnswerReader:
             log_prob = token.grammar_log_prob if within else token.vocabulary_log_prob
             if log_prob is None:
                 raise AssertionError("a token has a log-probability under neither basis")
-            scores.append(TokenScore(start, len(text), log_prob, within and token.forced))
+            raw = token.vocabulary_log_prob
+            scores.append(TokenScore(start, len(text), log_prob, within and token.forced, raw))
         return text + decoder.flush(), tuple(scores), "grammar" if within else "vocabulary"
 
     def _with_masks(self, segments: Segments) -> Segments:

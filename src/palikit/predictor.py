@@ -78,7 +78,7 @@ class Predictor:
         options: GenerationOptions | None = None,
     ) -> Any:
         """A caption."""
-        return self._ask(picture, tasks.caption(language), options)
+        return self.ask(picture, tasks.caption(language), options)
 
     @overload
     def describe(
@@ -100,7 +100,7 @@ class Predictor:
         options: GenerationOptions | None = None,
     ) -> Any:
         """A longer description."""
-        return self._ask(picture, tasks.describe(language), options)
+        return self.ask(picture, tasks.describe(language), options)
 
     @overload
     def answer(
@@ -138,7 +138,7 @@ class Predictor:
         options: GenerationOptions | None = None,
     ) -> Any:
         """The answer to a question, or to each of a list of questions."""
-        return self._ask(
+        return self.ask(
             picture, _each(question, lambda text: tasks.answer(text, language)), options
         )
 
@@ -154,7 +154,7 @@ class Predictor:
         self, picture: PictureInput | ManyInputs, *, options: GenerationOptions | None = None
     ) -> Any:
         """The text in the picture."""
-        return self._ask(picture, tasks.ocr(), options)
+        return self.ask(picture, tasks.ocr(), options)
 
     @overload
     def detect(
@@ -180,7 +180,7 @@ class Predictor:
         options: GenerationOptions | None = None,
     ) -> Any:
         """Boxes around what the labels name: a sequence, or one text such as "cat ; dog"."""
-        return self._ask(picture, tasks.detect(labels), options)
+        return self.ask(picture, tasks.detect(labels), options)
 
     @overload
     def segment(
@@ -206,7 +206,7 @@ class Predictor:
         options: GenerationOptions | None = None,
     ) -> Any:
         """Boxes and outlines of what the labels name, as `detect` takes them."""
-        return self._ask(picture, tasks.segment(labels), options)
+        return self.ask(picture, tasks.segment(labels), options)
 
     @overload
     def refer(
@@ -224,7 +224,7 @@ class Predictor:
         options: GenerationOptions | None = None,
     ) -> Any:
         """The outline of what a phrase means, of a checkpoint fine-tuned on RefCOCO."""
-        return self._ask(picture, tasks.refer(expression), options)
+        return self.ask(picture, tasks.refer(expression), options)
 
     @overload
     def generate(
@@ -254,7 +254,7 @@ class Predictor:
         options: GenerationOptions | None = None,
     ) -> Any:
         """The reply to any prompt, sent as it is, or to each of a list of prompts."""
-        return self._ask(picture, _each(prompt, tasks.plain), options)
+        return self.ask(picture, _each(prompt, tasks.plain), options)
 
     def question(
         self,
@@ -265,7 +265,7 @@ class Predictor:
         options: GenerationOptions | None = None,
     ) -> Prediction[Answer]:
         """The question to which `answer` is the answer; pretrained checkpoints know this one."""
-        prediction: Prediction[Answer] = self._ask(
+        prediction: Prediction[Answer] = self.ask(
             picture, tasks.question(answer, language), options
         )
         return prediction
@@ -316,13 +316,28 @@ class Predictor:
             requests, options or GenerationOptions(), batch_size=batch_size
         )
 
-    def _ask(
+    @overload
+    def ask(
+        self, picture: PictureInput, task: Task, options: GenerationOptions | None = None
+    ) -> Prediction[Any]: ...
+    @overload
+    def ask(
         self,
         picture: PictureInput | ManyInputs,
         task: Task | list[Task],
-        options: GenerationOptions | None,
+        options: GenerationOptions | None = None,
+    ) -> Any: ...
+    def ask(
+        self,
+        picture: PictureInput | ManyInputs,
+        task: Task | list[Task],
+        options: GenerationOptions | None = None,
     ) -> Any:
-        """One prediction for one input and one task, else a list."""
+        """Any task of `palikit.tasks`: what every verb here does with its own.
+
+        One prediction for one input and one task; a list where either is a list: one input is
+        asked every task, one task is put to every input, two lists go in step.
+        """
         is_single = not isinstance(picture, list | tuple) and isinstance(task, Task)
         sources = list(picture) if isinstance(picture, list | tuple) else [picture]
         task_list = [task] if isinstance(task, Task) else task

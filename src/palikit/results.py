@@ -58,12 +58,15 @@ class TokenScore:
         start, end: where the token's characters lie in the text; equal for a token without any.
         log_prob: natural logarithm of its probability.
         forced: whether no other token was allowed; such tokens say nothing about confidence.
+        vocabulary_log_prob: the same over every id, where all ids were computed: without the
+            grammar.
     """
 
     start: int
     end: int
     log_prob: float
     forced: bool = False
+    vocabulary_log_prob: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
