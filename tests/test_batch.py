@@ -21,6 +21,7 @@ from palikit.batch import (
     Source,
     answer_each,
     discover,
+    finished_inputs,
     open_source,
 )
 from palikit.errors import InputError
@@ -114,6 +115,7 @@ def test_inputs_named_twice_are_asked_once(
         == "0.png"
     )
     assert len(find("0.png", "./0.png", pictures[0]).sources) == 1
+    assert find("0.png", "./0.png", "1.png").repeated == ("./0.png",)
     assert len(find("https://a/b.png", "https://a/b.png").sources) == 1
 
 
@@ -136,6 +138,7 @@ def test_one_missing_input_is_an_error_and_one_of_several_is_a_failure(
     ("words", "message"),
     [
         ((), "no input"),
+        (("",), "an input is empty"),
         (("nothing/*.png",), "matches nothing/"),
         (("ftp://host/a.png",), "http or https"),
     ],
@@ -163,6 +166,13 @@ def test_inputs_together_are_one_input_of_all_pictures(pictures: list[Path]) -> 
     assert source.name == f"{pictures[0]}, {pictures[1]}"
 
 
+def test_the_same_picture_twice_together_is_two_pictures(pictures: list[Path]) -> None:
+    (source,) = find(pictures[0], pictures[0], together=True).sources
+    assert len(open_source(source)) == 2
+    (source,) = find("-", "-", together=True).sources
+    assert source.parts == (b"bytes", b"bytes")
+
+
 @pytest.mark.parametrize(("frames", "taken"), [(None, 1), (3, 3), (1, 1), (7, 7), (0, 4)])
 def test_frames_are_taken_of_animations(tmp_path: Path, frames: int | None, taken: int) -> None:
     file = write_animation(tmp_path / "clip.gif", 4)
@@ -172,6 +182,18 @@ def test_frames_are_taken_of_animations(tmp_path: Path, frames: int | None, take
 def test_a_still_picture_stays_one_picture_when_frames_are_asked_for(pictures: list[Path]) -> None:
     assert len(open_source(*sources(pictures[0]), 5)) == 1
     assert len(open_pictures(Video(pictures[0]))) == 1
+
+
+@pytest.mark.parametrize("number", [0, -1, 513, 10**6])
+def test_the_number_of_frames_is_bounded(number: int) -> None:
+    with pytest.raises(InputError, match=f"num_frames is {number}: it must be 1 to 512"):
+        Video("clip.mp4", number)
+
+
+def test_a_list_given_as_one_of_the_pictures_is_refused_with_the_right_form() -> None:
+    for value in (["a.png", "b.png"], Path().glob("*.png"), ("a.png",)):
+        with pytest.raises(InputError, match=r"write Pictures\(\*list\)"):
+            Pictures(value)  # type: ignore[arg-type]
 
 
 def test_every_frame_is_taken_where_no_number_is_asked_for(tmp_path: Path) -> None:
@@ -272,13 +294,13 @@ def output_file(
     question: Question = CAPTION,
     settings: Settings = SETTINGS,
 ) -> OutputFile:
-    render = Layout(fmt, question.task, many=True).whole  # type: ignore[arg-type]
+    layout = Layout(fmt, question.task, many=True)  # type: ignore[arg-type]
     return OutputFile(
         file,
         question,
         "fake",
         settings,
-        render=None if fmt == "jsonl" else render,
+        layout=layout,
         overwrite=overwrite,
     )
 
@@ -421,8 +443,9 @@ def test_overwriting_json_lines_keeps_the_old_ones_until_there_is_a_new_one(
 
 
 def test_a_place_that_cannot_be_written_to_is_known_at_once(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be written: No such file or directory"):
-        output_file(tmp_path / "missing" / "out.json")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot be written: "):
+        output_file(tmp_path / "file" / "out.json")
     with pytest.raises(InputError, match="not a regular file"):
         output_file(tmp_path, "jsonl")
 
@@ -517,13 +540,11 @@ def test_answers_whose_options_are_not_known_are_not_extended(
         output_file(file, "jsonl")
 
 
-def test_a_finished_file_leaves_nothing_hidden_unless_it_can_be_extended(
-    tmp_path: Path, pictures: list[Path]
-) -> None:
+def test_a_finished_file_leaves_one_hidden_record(tmp_path: Path, pictures: list[Path]) -> None:
     run(lambda: output_file(tmp_path / "out.json"), FakePredictor(), pictures)
-    assert hidden(tmp_path) == []
+    assert hidden(tmp_path) == [".out.json.finished.json"]
     run(lambda: output_file(tmp_path / "out.jsonl", "jsonl"), FakePredictor(), pictures)
-    assert hidden(tmp_path) == [".out.jsonl.options.json"]
+    assert hidden(tmp_path) == [".out.json.finished.json", ".out.jsonl.options.json"]
 
 
 def test_a_run_without_an_answer_leaves_nothing(tmp_path: Path, pictures: list[Path]) -> None:
@@ -534,6 +555,35 @@ def test_a_run_without_an_answer_leaves_nothing(tmp_path: Path, pictures: list[P
             pictures,
         )
         assert [each.name for each in tmp_path.iterdir()] == ["in"]
+
+
+# A finished file
+
+
+def finished(file: Path, question: Question = CAPTION, settings: Settings = SETTINGS) -> int:
+    return len(finished_inputs(file, question, "fake", settings, "csv"))
+
+
+def test_a_finished_file_is_known_by_the_command_that_made_it_only(
+    tmp_path: Path, pictures: list[Path]
+) -> None:
+    file = tmp_path / "out.csv"
+    assert finished(file) == 0
+    run(lambda: output_file(file, "csv"), FakePredictor(), pictures)
+    assert finished_inputs(file, CAPTION, "fake", SETTINGS, "csv") == set(map(str, pictures))
+    assert finished(file, Question.of(tasks.caption("de"))) == 0
+    assert finished(file, Question.about(Box(0, 0, 4, 4), "1023")) == 0
+    assert all(finished(file, settings=other) == 0 for other in OTHERS.values())
+    assert not finished_inputs(file, CAPTION, "other", SETTINGS, "csv")
+    assert not finished_inputs(file, CAPTION, "fake", SETTINGS, "text")
+    file.write_text("changed since")
+    assert finished(file) == 0
+
+
+def test_a_file_with_failures_is_not_finished(tmp_path: Path, pictures: list[Path]) -> None:
+    pictures[1].write_bytes(b"")
+    run(lambda: output_file(tmp_path / "out.csv", "csv"), FakePredictor(), pictures)
+    assert finished(tmp_path / "out.csv") == 0
 
 
 # Two at once
@@ -553,3 +603,15 @@ def test_a_file_that_another_run_is_writing_is_refused(
         output.add(one_answer(pictures[1]))
     with output_file(file, fmt) as output:
         assert len(output.earlier) == 2
+
+
+def test_answers_are_known_again_however_the_input_is_written(
+    tmp_path: Path, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(pictures[0].parent)
+    file = tmp_path / "out.jsonl"
+    run(lambda: output_file(file, "jsonl"), FakePredictor(), [Path("0.png")])
+    with output_file(file, "jsonl") as output:
+        for word in ("0.png", "./0.png", "../in/0.png", pictures[0]):
+            (source,) = find(word).sources
+            assert source.key in output.earlier

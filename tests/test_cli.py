@@ -8,8 +8,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -18,12 +19,16 @@ from PIL import Image
 
 from palikit.cli import main
 from palikit.cli.command import Program
-from palikit.cli.options import RunOptions
+from palikit.cli.options import MAX_FRAMES, RunOptions
 from palikit.cli.progress import Lines
 from palikit.cli.saving import plan_saves
 from palikit.errors import CheckpointError
 from palikit.options import GenerationOptions, LoadOptions
+from palikit.prediction import Prediction
 from palikit.predictor import BATCH_SIZE
+from palikit.published import PUBLISHED
+from palikit.results import Caption
+from palikit.video import MAX_NUM_FRAMES
 from tests.fake_predictor import FakePredictor, write_animation, write_picture
 
 VERBS = ("caption", "describe", "answer", "ocr", "detect", "segment", "generate")
@@ -117,12 +122,29 @@ def test_what_can_be_refused_without_a_model_does_not_import_torch(tmp_path: Pat
     assert python("-c", program).returncode == 0
 
 
-def test_every_field_of_the_options_classes_is_an_option_of_every_verb() -> None:
-    for verb in VERBS:
-        command = main.commands[verb]
-        names = {parameter.name for parameter in command.params}
-        for cls in (RunOptions, GenerationOptions, LoadOptions):
-            assert {field.name for field in fields(cls)} <= names, verb
+OF_SOME_VERBS = {"grammar", "mask_codec", "mask_edges", "coordinates"}
+
+
+def test_every_field_of_the_options_classes_is_an_option_of_the_verbs_it_means_something_to() -> (
+    None
+):
+    every = {
+        field.name for cls in (RunOptions, GenerationOptions, LoadOptions) for field in fields(cls)
+    }
+    offered = {
+        verb: every & {str(parameter.name) for parameter in main.commands[verb].params}
+        for verb in VERBS
+    }
+    assert offered["segment"] == every
+    assert all(every - OF_SOME_VERBS <= names for names in offered.values())
+    assert every - offered["detect"] == {"mask_codec", "mask_edges"}
+    assert every - offered["caption"] == OF_SOME_VERBS - {"coordinates"}
+    for verb in ("describe", "answer", "ocr", "generate"):
+        assert every - offered[verb] == OF_SOME_VERBS
+
+
+def test_the_bound_of_the_frames_is_that_of_videos() -> None:
+    assert MAX_FRAMES == MAX_NUM_FRAMES
 
 
 def test_the_default_batch_is_the_predictors() -> None:
@@ -144,6 +166,32 @@ def test_a_mistyped_name_is_refused_with_the_nearest_one(
     result = desk.run(*arguments)
     assert result.exit_code == 2
     assert f"Did you mean '{suggestion}'?" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["capton"], ["caption", "a.png", "--modle", "x"], ["convert"], ["caption", "--dtype", "x"]],
+)
+def test_every_refusal_is_one_line_of_one_form(desk: Desk, arguments: list[str]) -> None:
+    desk.refused(*arguments)
+    assert desk.run(*arguments).stderr.startswith("palikit: error: ")
+
+
+@pytest.mark.parametrize("arguments", [["--modle", "x", "caption"], ["--model", "x", "caption"]])
+def test_an_option_before_the_command_is_told_its_place(desk: Desk, arguments: list[str]) -> None:
+    assert "options come after it, as in palikit caption photo.jpg --model" in desk.refused(
+        *arguments
+    )
+
+
+def test_help_is_a_word_too() -> None:
+    def shown(*arguments: str) -> str:
+        result = CliRunner().invoke(main, arguments, prog_name="palikit")
+        assert result.exit_code == 0
+        return result.stdout
+
+    assert shown("help") == shown("--help") == shown("-h")
+    assert shown("help", "detect") == shown("detect", "--help") == shown("detect", "-h")
 
 
 # Arguments
@@ -222,28 +270,39 @@ def test_verbs_send_their_prompt(desk: Desk, arguments: list[str], prompt: str) 
         (["caption", "*.jpg"], "matches *.jpg"),
         (["caption", "a.png", "--language", "x y"], "language"),
         (["caption", "a.png", "--box", "1,2,3"], "--box 1,2,3 is no region"),
-        (["caption", "a.png", "--box", "5,5,1,1"], "is no region"),
+        (["caption", "a.png", "--box", "5,5,1,1"], "x1 < x2 and y1 < y2"),
         (["caption", "a.png", "--box", "0,0,1,1", "--language", "de"], "do not go together"),
         (["caption", "a.png", "b.png", "--together", "--box", "0,0,1,1"], "do not go together"),
         (["detect", "a.png", "cat ;; dog"], "a label is empty"),
         (["detect", "a.png", "<loc0001>"], "holds a newline or a token"),
-        (["caption", "a.png", "--max-new-tokens", "0"], "max_new_tokens is 0"),
-        (["caption", "a.png", "--batch-size", "0"], "batch_size is 0"),
-        (["caption", "a.png", "--frames", "-1"], "frames is -1"),
+        (["caption", "a.png", "--max-new-tokens", "0"], "--max-new-tokens is 0"),
+        (["caption", "a.png", "--batch-size", "0"], "--batch-size is 0"),
+        (["caption", "a.png", "--frames", "-1"], "--frames is -1"),
+        (["caption", "a.png", "--frames", "1000000"], "--frames is 1000000"),
+        (["caption", "a.png", "--image-size", "1"], "--image-size is 1"),
+        (["caption", "a.png", "--save", ""], "--save is ''"),
+        (["caption", "a.png", "--output", ""], "--output is ''"),
+        (["caption", ""], "an input is empty"),
+        (["caption", "a.png", "--output", "out.xml"], "no format ends in .xml"),
+        (["caption", "a.png", "--output", "o.jsonl", "--format", "csv"], "change one of them"),
+        (["detect", "a.png", "x", "--output", "o.json", "--format", "csv"], "change one of"),
         (["caption", "a.png", "--num-beams", "2", "--temperature", "1"], "does not sample"),
         (["answer", "a.png", "who?", "--format", "coco"], "COCO has no records for answer"),
-        (["caption", "a.png", "--output", "no/where.json"], "cannot be written: No such file"),
+        (["caption", "a.png", "--output", "b.png/x.json"], "cannot be written: "),
         (["caption", "a.png", "--save", "out.txt"], "does not end like a picture file"),
         (["caption", "a.png", "b.png", "--save", "out.png"], "name a folder"),
         (["caption", "a.png", "--save", "b.png"], "b.png exists"),
-        (["caption", "a.png", "--output", "b.png"], "b.png exists"),
+        (["caption", "a.png", "--output", "b.png", "--format", "csv"], "b.png exists"),
         (["caption", "a.png", "--save", "b.png/c.png"], "cannot write to b.png"),
         (["caption", "a.png", "--save", "a.png", "--overwrite"], "a.png is one of the inputs"),
         (["caption", "a.png", "b.png", "--save", "."], "a.png is one of the inputs"),
-        (["caption", "a.png", "--output", "./a.png", "--overwrite"], "a.png is one of the inputs"),
+        (
+            ["caption", "a.png", "--output", "./a.png", "--format", "csv", "--overwrite"],
+            "a.png is one of the inputs",
+        ),
         (["answer", "a.png", "what \udcff is"], "the question is not text"),
         (["generate", "a.png", "\ud800"], "the prompt is not text"),
-        (["caption", "a.png", "--model", ""], "`palikit models` lists the names"),
+        (["caption", "a.png", "--model", ""], "--model is empty"),
     ],
 )
 def test_what_can_be_known_is_refused_before_the_model_is_loaded(
@@ -259,7 +318,7 @@ def test_a_refused_command_leaves_nothing_behind(desk: Desk) -> None:
 
 def test_options_reach_the_model(desk: Desk) -> None:
     desk.run(
-        *("caption", "a.png", "--model", "other", "--device", "cpu", "--dtype", "bfloat16"),
+        *("detect", "a.png", "cat", "--model", "other", "--device", "cpu", "--dtype", "bfloat16"),
         *("--coordinates", "1024", "--max-new-tokens", "7", "--top-p", "0.5", "--no-grammar"),
     )
     assert desk.loaded == [
@@ -327,7 +386,7 @@ def test_one_damaged_input_of_several_leaves_the_others(desk: Desk) -> None:
     first, *rest = result.stderr.splitlines()
     assert first == "palikit: 2 of 4 failed:"
     assert rest[0] == "  gone.png: no such file or folder: gone.png"
-    assert rest[1].startswith("  bad.png: bad.png is not a picture")
+    assert rest[1].startswith("  bad.png is not a picture")
 
 
 def test_no_model_is_loaded_where_no_input_exists(desk: Desk) -> None:
@@ -362,9 +421,13 @@ def test_nothing_found_is_said(desk: Desk) -> None:
 
 def test_a_text_that_was_cut_off_is_remarked(desk: Desk) -> None:
     desk.predictor.finish_reason = "length"
-    remark = "cut off at the limit of --max-new-tokens\n"
-    assert desk.run("caption", "a.png").stderr == f"palikit: the answer was {remark}"
-    assert desk.run("caption", ".").stderr == f"palikit: 3 answers were {remark}"
+    limit = ("--max-new-tokens", "7")
+    remark = "cut off at --max-new-tokens 7\n"
+    assert desk.run("caption", "a.png", *limit).stderr == f"palikit: the answer was {remark}"
+    assert desk.run("caption", ".", *limit).stderr == f"palikit: 3 answers were {remark}"
+    (desk.folder / "b.png").write_bytes(b"")
+    (desk.folder / "c.png").write_bytes(b"")
+    assert f"palikit: 1 answer was {remark}" in desk.run("caption", ".", *limit).stderr
 
 
 @pytest.mark.parametrize("fmt", ["json", "coco"])
@@ -481,13 +544,41 @@ def test_a_run_goes_on_with_the_options_it_was_begun_with(desk: Desk) -> None:
     assert desk.run(*command, "--device", "cpu").exit_code == 0
 
 
-def test_a_finished_file_is_refused(desk: Desk) -> None:
-    for name in ("out.json", "out.jsonl"):
-        assert desk.run("caption", ".", "--output", name).exit_code == 0
-        desk.loaded.clear()
-        assert "--overwrite" in desk.refused("caption", ".", "--output", name)
-        assert desk.run("caption", ".", "--output", name, "--overwrite").exit_code == 0
-        desk.loaded.clear()
+@pytest.mark.parametrize("name", ["out.json", "out.jsonl", "out.csv", "out.txt"])
+def test_a_finished_command_has_nothing_left_to_do(desk: Desk, name: str) -> None:
+    assert desk.run("caption", ".", "--output", name).exit_code == 0
+    before = (desk.folder / name).stat()
+    desk.loaded.clear()
+    for inputs in (["."], [str(desk.folder)], ["a.png", "./b.png", "c.png"]):
+        result = desk.run("caption", *inputs, "--output", name)
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert result.stderr == f"palikit: nothing left to do: {name} holds all 3 answers\n"
+    assert (desk.folder / name).stat() == before
+    assert desk.loaded == []
+    assert desk.run("caption", ".", "--output", name, "--overwrite").exit_code == 0
+    assert desk.loaded
+
+
+@pytest.mark.parametrize("name", ["out.json", "out.csv"])
+def test_a_finished_file_of_another_command_is_refused(desk: Desk, name: str) -> None:
+    assert desk.run("caption", ".", "--output", name).exit_code == 0
+    desk.loaded.clear()
+    for other in (["--language", "de"], ["--seed", "1"], ["--box", "0,0,4,4"]):
+        sentence = desk.refused("caption", ".", "--output", name, *other)
+        assert "exists and was not made by this command" in sentence
+    write_picture(desk.folder / "d.png")
+    assert "about these inputs" in desk.refused("caption", ".", "--output", name)
+
+
+def test_a_run_goes_on_however_its_inputs_are_written(desk: Desk) -> None:
+    desk.predictor = FakePredictor(interrupt_at=1)
+    run = ("--output", "out.jsonl", "--batch-size", "1")
+    assert desk.run("caption", ".", *run).exit_code == 130
+    desk.predictor = FakePredictor()
+    assert desk.run("caption", desk.folder, *run).exit_code == 0
+    assert len(desk.predictor.calls) == 2
+    lines = (desk.folder / "out.jsonl").read_text().splitlines()
+    assert [Path(json.loads(line)["input"]).name for line in lines] == ["a.png", "b.png", "c.png"]
 
 
 def test_a_folder_that_grew_is_finished_in_json_lines(desk: Desk) -> None:
@@ -750,7 +841,150 @@ def test_exit_codes_of_the_installed_program(arguments: list[str], code: int) ->
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that is always full")
+@pytest.mark.parametrize("arguments", ["models", "models --format json", "--help", "help detect"])
+def test_an_output_without_room_is_one_sentence(arguments: str) -> None:
+    result = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m palikit {arguments} > /dev/full"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(SOURCES)},
+        check=False,
+    )
+    assert result.returncode == 2
+    assert result.stderr == (
+        "palikit: error: cannot write to standard output: No space left on device\n"
+    )
+
+
+def test_an_output_without_room_ends_a_run_too(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def echo(*_arguments: object, **_options: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    told: list[str] = []
+    monkeypatch.setattr("palikit.cli.output.click.echo", echo)
+    monkeypatch.setattr("palikit.cli.command.remark", told.append)
+    assert desk.run("caption", "a.png").exit_code == 2
+    assert told == ["error: cannot write to standard output: No space left on device"]
+
+
+def test_ctrl_c_while_the_program_is_imported_is_quiet() -> None:
+    program = (
+        "import sys\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'click': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        "import palikit.cli"
+    )
+    result = python("-c", program)
+    assert (result.returncode, result.stderr) == (130, "")
+
+
+# Remarks
+
+
+def test_an_input_named_twice_is_asked_once_with_a_remark(desk: Desk) -> None:
+    result = desk.run("caption", "a.png", "./a.png", "b.png")
+    assert result.stderr == (
+        "palikit: 1 input was named more than once and asked about once: ./a.png\n"
+    )
+    assert len(result.stdout.splitlines()) == 2
+    assert desk.run("caption", "a.png", "./a.png", "b.png", "--quiet").stderr == ""
+
+
+def test_the_same_picture_twice_is_two_pictures_of_one_question(desk: Desk) -> None:
+    result = desk.run("answer", "a.png", "a.png", "same?", "--together")
+    assert (result.exit_code, result.stderr, desk.predictor.frames) == (0, "", [2])
+
+
+def test_which_picture_is_drawn_is_said_where_there_are_several(desk: Desk) -> None:
+    write_animation(desk.folder / "clip.gif", 3)
+    remark = "palikit: of several pictures or frames, the first is drawn, and boxes are in its"
+    for arguments in (["a.png", "b.png", "--together"], ["clip.gif", "--frames", "2"]):
+        assert desk.run("caption", *arguments).stderr == ""
+        result = desk.run("caption", *arguments, "--save", "drawn/out.png", "--overwrite")
+        assert result.stderr.startswith(remark)
+    assert desk.run("caption", "a.png", "--save", "one.png").stderr == ""
+
+
+def test_a_region_that_reaches_out_of_the_picture_is_remarked(desk: Desk) -> None:
+    result = desk.run("caption", "a.png", "--box", "8,6,40,40")
+    assert result.stderr == (
+        "palikit: a.png: --box reaches out of the picture of 16 x 12: only the part inside was "
+        "asked about\n"
+    )
+    assert desk.run("caption", "a.png", "--box", "8,6,16,12").stderr == ""
+
+
+def test_remarks_on_many_answers_are_counted_after_the_first(desk: Desk) -> None:
+    for number in range(12):
+        write_picture(desk.folder / "many" / f"{number:02}.png")
+    lines = desk.run("detect", "many", "cat").stderr.splitlines()
+    assert len(lines) == 11
+    assert lines[-1] == "palikit: and 2 more such remarks on answers"
+
+
+def test_the_model_that_is_loaded_is_named_on_a_terminal(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", is_standard_error)
+    assert desk.run("caption", "a.png").stderr == "palikit: loading fake\n"
+    assert desk.run("caption", "a.png", "--quiet").stderr == ""
+
+
+def test_control_characters_do_not_reach_a_terminal(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(*arguments: object, **options: object) -> list[Prediction[Any]]:
+        (made,) = predict(*arguments, **options)  # type: ignore[arg-type]
+        return [replace(made, result=Caption("\x1b[31mred\ttab \x9b1m"))]
+
+    predict = desk.predictor.predict
+    monkeypatch.setattr(desk.predictor, "predict", answer)
+    assert desk.run("caption", "a.png").stdout == "\x1b[31mred\ttab \x9b1m\n"
+    monkeypatch.setattr(
+        "click.testing._NamedTextIOWrapper.isatty", lambda stream: stream.name == "<stdout>"
+    )
+    assert desk.run("caption", "a.png").stdout == "\\x1b[31mred\ttab \\x9b1m\n"
+
+
+def test_characters_that_drawings_lack_are_remarked_once(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("palikit.cli.saving.undrawable", lambda _result: "\u4e00\u4e8c")
+    errors = desk.run("caption", ".", "--save", "drawn").stderr
+    assert errors.count("no font here draws \u4e00\u4e8c") == 1
+    assert desk.run("caption", "a.png", "--save", "x.png", "--quiet").stderr == ""
+
+
+def test_the_folder_of_a_file_is_made(desk: Desk) -> None:
+    result = desk.run("caption", "a.png", "--output", "new/er/out.json", "--save", "new/out.png")
+    assert result.exit_code == 0, result.stderr
+    assert (desk.folder / "new" / "er" / "out.json").exists()
+
+
 # Models and machines
+
+
+@pytest.mark.parametrize("columns", [30, 60, 100, 200])
+def test_names_of_models_are_whole_on_any_terminal(
+    monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _stream: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    result = CliRunner().invoke(main, ["models"])
+    head, *lines = result.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == [each.name for each in PUBLISHED]
+    assert max(map(len, lines)) <= max(columns, *(len(each.name) for each in PUBLISHED))
+    left_out = [] if columns == 200 else ["revisions"]
+    assert all(name not in head and name in result.stderr for name in left_out)
+
+
+def test_a_table_in_a_pipe_is_whole_and_ends_without_blanks() -> None:
+    lines = CliRunner().invoke(main, ["models"]).stdout.splitlines()
+    assert lines[0].endswith("revisions")
+    assert [line for line in lines if line != line.rstrip()] == []
 
 
 def test_models_lists_the_published_names() -> None:

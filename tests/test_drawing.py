@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from palikit.drawing import _PALETTE, _on, draw
+from palikit.drawing import _PALETTE, _on, draw, undrawable
 from palikit.errors import InputError
 from palikit.fonts import font_for, wrapped
 from palikit.masks import Mask
@@ -283,4 +283,20 @@ def test_no_box_or_label_can_break_a_drawing(
 
     assert draw(grey(width, height), result).size == (width, height)
     for *_, label in found:
-        assert draw(grey(width, height), Caption(label)).width == width
+        assert draw(grey(width, height), Caption(label)).width in (width, 320)
+
+
+def test_the_strip_of_a_narrow_picture_is_wide_enough_to_read() -> None:
+    drawing = pixels(draw(grey(1, 1), Caption("a cat on a mat")))
+    assert drawing.shape[1] == 320
+    assert drawing.shape[0] < 40
+    assert (drawing[0, 0] == GREY).all()
+    assert (drawing[0, 1:] == 255).all()
+
+
+def test_characters_that_no_font_has_are_known() -> None:
+    unassigned = "\U000e1fff"
+    assert undrawable(Caption("a cat\nand a dog")) == ""
+    if undrawable(Caption("\u4e00")):
+        assert undrawable(boxes((Box(0, 0, 1, 1), "a \u4e00\u4e00"))) == "\u4e00"
+    assert undrawable(Caption(unassigned)) == ""  # is not drawn at all

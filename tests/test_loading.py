@@ -99,3 +99,16 @@ def test_a_tokenizer_of_another_vocabulary_is_refused(folder: Path, tmp_path: Pa
     (copied / "config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match="tokenizer is of another model than the weights"):
         palikit.load(copied)
+
+
+def test_what_holds_no_weights_is_told_before_a_tokenizer_is_missed(tmp_path: Path) -> None:
+    tiny.picture().save(tmp_path / "photo.png")
+    with pytest.raises(CheckpointError, match=r"photo\.png is not a checkpoint"):
+        palikit.load(tmp_path / "photo.png")
+    with pytest.raises(CheckpointError, match="holds no weights"):
+        palikit.load(tmp_path)
+
+
+def test_an_empty_name_is_refused() -> None:
+    with pytest.raises(InputError, match="the name of the model is empty"):
+        palikit.load("")

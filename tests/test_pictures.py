@@ -472,3 +472,32 @@ def test_running_out_of_memory_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image.Image, "load", load)
     with pytest.raises(InputError, match="needs more memory than there is"):
         load_picture(Image.new("L", (2, 2)))
+
+
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    Image.new("RGB", (3, 2)).save(tmp_path / "x.png")
+    assert load_picture("~/x.png").size == load_picture(Path("~/x.png")).size == (3, 2)
+    with pytest.raises(InputError, match=r"no such file: ~nobody-at-all/x\.png"):
+        load_picture("~nobody-at-all/x.png")
+
+
+def test_a_generator_is_not_a_picture_and_a_list_is_advised(tmp_path: Path) -> None:
+    for many in (tmp_path.glob("*.png"), map(str, ["a.png"]), {"a.png"}):
+        with pytest.raises(InputError, match="make it a list of pictures"):
+            load_picture(many)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="expected a path"):
+        load_picture(3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("fmt", ["JPEG", "BMP", "PNG", "TIFF"])
+def test_a_file_that_is_cut_short_is_told_in_plain_words(fmt: str) -> None:
+    stream = io.BytesIO()
+    Image.fromarray(noise(64, 64)).save(stream, fmt)
+    whole = stream.getvalue()
+    for length in (20, 28, 60, len(whole) // 2):
+        with pytest.raises(InputError) as caught:
+            load_picture(whole[:length])
+        for jargon in ("truncated", "unpack", "buffer", "processed"):
+            assert jargon not in str(caught.value).lower()

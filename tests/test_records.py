@@ -14,7 +14,7 @@ from palikit.errors import InputError
 from palikit.prediction import Prediction
 from palikit.records import Layout, coco_dataset, json_line, prediction_from_dict, text_lines
 from palikit.request import Request
-from palikit.results import Answer, Box, Detection, Detections
+from palikit.results import Answer, Box, Detection, Detections, Segments
 from palikit.tasks import Task
 from tests.fake_predictor import FakePredictor
 
@@ -106,14 +106,18 @@ def test_csv_has_a_row_for_each_object() -> None:
     assert [(row["input"], row["label"]) for row in rows] == [
         ("a.png", "cat"),
         ("a.png", "dog"),
+        ("b.png", ""),
         ("c.png", "cat"),
     ]
-    assert [rows[2][name] for name in ("x1", "y1", "x2", "y2")] == ["1", "2", "11", "7"]
+    assert {rows[2][name] for name in ("label", "score", "x1", "y1", "x2", "y2")} == {""}
+    assert [rows[3][name] for name in ("x1", "y1", "x2", "y2")] == ["1", "2", "11", "7"]
 
 
 def test_csv_of_segments_holds_their_masks() -> None:
     prediction = predict(tasks.segment("cat"))
-    (row,) = csv.DictReader(io.StringIO(Layout("csv", "segment").whole([prediction])))
+    empty = replace(prediction, result=Segments((), 16, 12))
+    row, nothing = csv.DictReader(io.StringIO(Layout("csv", "segment").whole([prediction, empty])))
+    assert (nothing["width"], nothing["label"], nothing["mask"]) == ("16", "", "")
     assert (row["area"], row["mask"]) == ("4", prediction.result.objects[0].mask.to_rle()["counts"])
 
 

@@ -14,7 +14,7 @@ from PIL import Image, ImageChops, ImageDraw
 from PIL.ImageFont import FreeTypeFont
 
 from palikit.errors import InputError
-from palikit.fonts import fitting, font_for, printable, wrapped
+from palikit.fonts import fitting, font_for, lacking, printable, wrapped
 from palikit.masks import Mask
 from palikit.pictures import load_picture
 from palikit.results import Box, Detection, Detections, Result, Segment, Segments
@@ -46,6 +46,9 @@ _PALETTE: tuple[RGB, ...] = (
 _TINT = 0.4
 """Opacity of a mask's inside."""
 
+_MIN_STRIP = 320
+"""Narrowest strip of text in pixels: some 40 letters a line."""
+
 
 def draw(image: Image.Image, result: Result, *, scores: bool = True) -> Image.Image:
     """A result on a copy of its picture.
@@ -74,6 +77,15 @@ def draw(image: Image.Image, result: Result, *, scores: bool = True) -> Image.Im
             )
     _draw_objects(canvas, result.objects, scores=scores)
     return canvas
+
+
+def undrawable(result: Result) -> str:
+    """Characters of a result that no font on this machine has; a drawing shows them as boxes."""
+    if isinstance(result, Detections | Segments):
+        texts = [found.label for found in result.objects]
+    else:
+        texts = result.text.splitlines()
+    return "".join(dict.fromkeys(c for text in texts for c in lacking(printable(text))))
 
 
 @dataclass(frozen=True)
@@ -238,20 +250,21 @@ def _overlap(a: Rectangle, b: Rectangle) -> int:
 
 
 def _with_text_below(canvas: Image.Image, text: str) -> Image.Image:
-    """The picture with a strip that holds all of the text, wrapped."""
+    """The picture with a strip that holds all of the text, wrapped; white beside a narrow one."""
     scale = _Scale.of(canvas.size)
+    width = max(canvas.width, _MIN_STRIP)
     font = font_for(text, scale.font)
     margin = 2 * scale.padding
     lines = [
         line
         for paragraph in text.strip().splitlines()
-        for line in wrapped(printable(paragraph), font, canvas.width - 2 * margin)
+        for line in wrapped(printable(paragraph), font, width - 2 * margin)
     ]
     if not lines:
         return canvas
     step = sum(font.getmetrics()) + scale.padding
     height = canvas.height + len(lines) * step + 2 * margin
-    extended = Image.new("RGB", (canvas.width, height), "white")
+    extended = Image.new("RGB", (width, height), "white")
     extended.paste(canvas)
     pen = ImageDraw.Draw(extended)
     for index, line in enumerate(lines):

@@ -7,7 +7,7 @@ where there is none, the one that lacks the fewest, and what it lacks shows as b
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from functools import lru_cache
 from typing import cast
 
@@ -31,6 +31,9 @@ SYSTEM_FONTS = (
 )
 """File names that are looked for in the system's font folders, in this order."""
 
+_PROBED = 16
+"""Size in pixels that fonts are looked into at."""
+
 
 def font_for(text: str, size: int) -> FreeTypeFont:
     """The font of `size` pixels that shows the most of a text."""
@@ -44,6 +47,12 @@ def font_for(text: str, size: int) -> FreeTypeFont:
         if font is not None and (count := _lacking(font, characters)) < lacking:
             best, lacking = font, count
     return best
+
+
+def lacking(text: str) -> str:
+    """The characters of a text that its font, see `font_for`, has no glyph for."""
+    font = font_for(text, _PROBED)
+    return "".join(c for c in dict.fromkeys(text) if not c.isspace() and _lacking(font, {c}))
 
 
 def printable(text: str) -> str:
@@ -70,7 +79,7 @@ def wrapped(text: str, font: FreeTypeFont, room: int) -> Iterator[str]:
         text = text[count:].lstrip()
 
 
-def _lacking(font: FreeTypeFont, characters: frozenset[str]) -> int:
+def _lacking(font: FreeTypeFont, characters: Set[str]) -> int:
     """How many characters the font has no glyph for: they look like one that cannot exist."""
     unknown = font.getmask("\U0010ffff")
     masks = (font.getmask(character) for character in characters)

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from palikit.checkpoints import Checkpoint, find_tokenizer, load_checkpoint, resolve
+from palikit.checkpoints.layout import find_files
 from palikit.errors import CheckpointError, InputError
 from palikit.model.mask_codec import MaskCodec, load_mask_codec
 from palikit.options import DType, LoadOptions, Resize
@@ -67,7 +68,10 @@ def load(
 
 def load_with(model: str, options: LoadOptions) -> Predictor:
     """As `load`, with the options in one value."""
+    if not model:
+        raise InputError("the name of the model is empty: give a folder, a file or owner/name")
     path = resolve(model, options.revision)
+    find_files(path)  # what holds no weights is told before a tokenizer is missed there
     text = Tokenizer.load(_tokenizer_path(path, options.tokenizer))
     checkpoint = load_checkpoint(
         path,
@@ -119,7 +123,7 @@ def _tokenizer_path(checkpoint: Path, given: str | None) -> Path:
     if found is None:
         raise CheckpointError(
             f"{checkpoint} has no tokenizer.json beside its weights: copy it there from a "
-            "PaliGemma checkpoint, or name one with tokenizer="
+            "PaliGemma checkpoint, or give one as tokenizer (--tokenizer)"
         )
     return found
 

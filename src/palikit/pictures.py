@@ -14,7 +14,7 @@ A damaged file is refused whole; no half-decoded picture is handed on. No torch 
 import io
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
@@ -72,6 +72,7 @@ would start another program. What a file is called does not matter for how it is
 PICTURE_SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 """Lower-case endings of the files a scan of a folder takes for pictures."""
 
+_EXPECTED = "expected a path, bytes, an open binary file, a PIL picture or a NumPy array"
 _ORIENTATION = 0x0112
 _UPRIGHT = {
     2: Transpose.FLIP_LEFT_RIGHT,
@@ -157,7 +158,7 @@ def check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise InputError(
             f"{name} is {width} x {height} pixels, more than the {max_pixels:,} allowed: "
-            "scale it down or raise max_pixels"
+            "scale it down"
         )
     if max(size) > MAX_SIDE:
         raise InputError(
@@ -204,9 +205,10 @@ def binary_stream(source: PictureSource, *, allow_urls: bool = False) -> Iterato
         with _opened_file(Path(source)) as stream:
             yield stream
     elif isinstance(source, Image.Image | np.ndarray) or not hasattr(source, "seek"):
+        is_many = isinstance(source, Iterable) and not isinstance(source, np.ndarray)
         raise InputError(
-            f"got a {type(source).__name__} for a picture: expected a path, bytes, an open binary "
-            "file, a PIL picture or a NumPy array"
+            f"got a {type(source).__name__} for a picture: "
+            + ("make it a list of pictures" if is_many else _EXPECTED)
         )
     else:
         yield source
@@ -223,14 +225,23 @@ def damage_named(name: str, expected: str) -> Iterator[None]:
         raise InputError(f"{name} needs more memory than there is: scale it down") from error
     # Decoders raise OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error and more.
     except Exception as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        reason = _plain_reason(error)
         raise InputError(
             f"{name} is damaged or cannot be read ({reason}): expected {expected}, whole"
         ) from error
 
 
+def _plain_reason(error: Exception) -> str:
+    """What a decoder means; those that run out of bytes say so in the words of their insides."""
+    if isinstance(error, EOFError | struct.error) or "truncated" in str(error).lower():
+        return "it ends too early"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
 def _opened_file(path: Path) -> BinaryIO:
     try:
+        if not path.exists():
+            path = Path(os.path.expanduser(path))  # noqa: PTH111 (Path raises on an unknown user)
         if path.is_dir():
             raise InputError(f"{path} is a folder: expected the file of one picture")
         if path.exists() and not path.is_file():  # reading a pipe or a device may never end

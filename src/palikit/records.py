@@ -7,7 +7,8 @@
 - coco: one data set of images, categories and annotations. Annotations carry a score, images the
   name of the input as `file_name`; ids count from 1, categories are the labels as asked and then
   any others. Captions become caption annotations.
-- csv: a row for each object of detect and segment, a row for each input of other tasks.
+- csv: a row for each object of detect and segment, with empty cells where nothing was found; a row
+  for each input of other tasks.
 
 Pillow, which `Prediction` brings, is imported only where a prediction is made.
 """
@@ -110,6 +111,8 @@ class Layout:
         if self.task not in OBJECT_TASKS:
             return [tuple(getattr(prediction, name) for name in self._columns())]
         size = (prediction.input, prediction.width, prediction.height)
+        if not prediction.result:
+            return [(*size, *[None] * (len(self._columns()) - len(size)))]
         rows = [
             (*size, found.label, found.score, *found.to_dict()["box"])
             for found in prediction.result

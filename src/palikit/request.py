@@ -9,7 +9,7 @@ from PIL.Image import Image
 from palikit.errors import InputError
 from palikit.pictures import PictureSource, describe_source, load_picture
 from palikit.tasks import Task
-from palikit.video import is_video, load_frames
+from palikit.video import MAX_NUM_FRAMES, is_video, load_frames
 
 NUM_FRAMES = 16
 """Frames of a video, as the published video transfers take them: 4096 tokens at 224 px."""
@@ -21,12 +21,19 @@ class Video:
 
     Attributes:
         source: a film, or an animated picture; a still picture is one picture.
-        num_frames: how many; a clip of fewer is repeated. None takes every frame, of a clip of at
-            most `palikit.video.MAX_FRAMES`.
+        num_frames: how many, 1 to 512; a clip of fewer is repeated. None takes every frame, of a
+            clip of at most `palikit.video.MAX_FRAMES`.
     """
 
     source: PictureSource
     num_frames: int | None = NUM_FRAMES
+
+    def __post_init__(self) -> None:
+        if self.num_frames is not None and not 1 <= self.num_frames <= MAX_NUM_FRAMES:
+            raise InputError(
+                f"num_frames is {self.num_frames}: it must be 1 to {MAX_NUM_FRAMES}, or None for "
+                "all"
+            )
 
 
 class Pictures:
@@ -38,6 +45,12 @@ class Pictures:
     def __init__(self, *sources: PictureSource | Video) -> None:
         if not sources:
             raise InputError("Pictures needs at least one picture")
+        for each in sources:
+            if isinstance(each, list | tuple | Iterator) and not hasattr(each, "read"):
+                raise InputError(
+                    f"got a {type(each).__name__} for one of the pictures: they are given one by "
+                    "one, write Pictures(*list)"
+                )
         self.sources = sources
 
     def __repr__(self) -> str:

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 MAX_FRAMES = 64
 """Frames returned where no number is asked for; above it the choice is the caller's."""
 
+MAX_NUM_FRAMES = 512
+"""Most frames that can be asked for: more image tokens than any position the decoder knows."""
+
 MAX_SCANNED = 216_000
 """Frames a clip may have: two hours at 30 a second. All before the last one wanted are decoded."""
 

@@ -227,7 +227,8 @@ def test_bad_arguments_are_one_clear_sentence_each(model: Path, photos: Path) ->
     assert_refused(palikit("caption", picture), "--model")
     assert_refused(palikit("caption", picture, "--model", "./absent"), "absent")
     assert_refused(
-        palikit("caption", picture, "--model", model, "--max-new-tokens", 0), "max_new_tokens is 0"
+        palikit("caption", picture, "--model", model, "--max-new-tokens", 0),
+        "--max-new-tokens is 0",
     )
     assert_refused(palikit("answer", picture, "what \udcff is", "--model", model), "not text")
     assert_refused(palikit("caption", picture, "--max-new-token", 5), "--max-new-tokens")
@@ -258,6 +259,20 @@ def test_inspect_and_convert_round_trip(model: Path, photos: Path, tmp_path: Pat
         for each in (model, back)
     ]
     assert texts[0] == texts[1] != ""
+
+
+def test_a_conversion_without_tokenizer_says_so(model: Path, tmp_path: Path) -> None:
+    npz = tmp_path / "npz" / "model.npz"
+    npz.parent.mkdir()
+    done = palikit("convert", model, npz)
+    assert (done.returncode, done.stdout) == (0, f"wrote {npz}\n")
+    assert "no tokenizer beside" in done.stderr
+    assert "--tokenizer to every verb" in done.stderr
+    done = palikit("convert", npz, tmp_path / "bare")
+    assert "convert with --tokenizer" in done.stderr
+    tokenizer = model / "tokenizer.json"
+    done = palikit("convert", npz, tmp_path / "whole", "--tokenizer", tokenizer)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_help_imports_no_heavy_library() -> None:

@@ -3,6 +3,7 @@
 No torch here: whatever answers requests as `Predictor.predict` does can be run.
 """
 
+from palikit.batch.finished import finished_inputs
 from palikit.batch.journal import OutputFile
 from palikit.batch.question import Question, TaskFor
 from palikit.batch.run import Answerer, answer_each
@@ -13,6 +14,7 @@ from palikit.batch.sources import (
     Source,
     discover,
     has_known_suffix,
+    input_key,
     open_source,
 )
 
@@ -27,6 +29,8 @@ __all__ = [
     "TaskFor",
     "answer_each",
     "discover",
+    "finished_inputs",
     "has_known_suffix",
+    "input_key",
     "open_source",
 ]

@@ -11,16 +11,18 @@ as there is one: JSON lines can be extended at any time, and by the same options
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
+from palikit.batch.finished import finished_record
 from palikit.batch.question import Question
 from palikit.batch.settings import Settings, read_settings
+from palikit.batch.sources import input_key
 from palikit.errors import InputError
 from palikit.prediction import Prediction
-from palikit.records import json_line, prediction_from_dict
+from palikit.records import Layout, json_line, prediction_from_dict
 
 PARTIAL = ".partial.jsonl"
 """Added to the name of a file for the journal of what is finished."""
@@ -37,13 +39,12 @@ class OutputFile:
         question: what is asked.
         model: the name of the model that is asked.
         settings: the options that it is asked with.
-        render: turns all answers into the text of the file; None where the file is its own
-            journal, that is JSON lines.
+        layout: how all answers become the text of the file; JSON lines are their own journal.
         overwrite: begin anew, whatever is there.
 
     Attributes:
         file: the name of the finished file.
-        answers: what is finished, by input.
+        answers: what is finished, by `input_key`.
         earlier: what of it an earlier run has finished.
 
     Raises:
@@ -59,15 +60,17 @@ class OutputFile:
         model: str,
         settings: Settings,
         *,
-        render: Callable[[Sequence[Prediction[Any]]], str] | None,
+        layout: Layout,
         overwrite: bool,
     ) -> None:
         self.file = file.resolve()  # a link is written through, not replaced
-        self._render = render
-        self._settings = settings
+        self._question, self._model, self._settings = question, model, settings
+        self._layout = layout
+        is_journal = layout.format == "jsonl"
         self._settings_file = self.file.with_name(f".{self.file.name}.options.json")
-        self._journal = self.file.with_name(self.file.name + PARTIAL) if render else self.file
+        self._journal = self.file if is_journal else self.file.with_name(self.file.name + PARTIAL)
         with _writing(self.file):
+            self.file.parent.mkdir(parents=True, exist_ok=True)
             is_resumed = self._journal.exists() and not overwrite
             self._check_place(is_free=overwrite or is_resumed)
             self._stream = self._journal.open("ab")  # also to know that it can be written
@@ -97,7 +100,7 @@ class OutputFile:
             self._begin()
             self._stream.write(json_line(prediction).encode(ENCODING, ON_ERROR))
             self._stream.flush()
-        self.answers[prediction.input] = prediction
+        self.answers[input_key(prediction.input)] = prediction
 
     def end(self, names: Sequence[str], *, is_whole: bool, has_failures: bool) -> None:
         """Make the file of all answers, in the order of `names`, if the run came to its end.
@@ -111,14 +114,27 @@ class OutputFile:
             return
         with _writing(self.file):
             self._begin()
-        if self._render is None:
+        if self._journal == self.file:
             return
-        place = {name: position for position, name in enumerate(names)}
-        answers = sorted(self.answers.values(), key=lambda each: place.get(each.input, len(place)))
+        place = {input_key(name): position for position, name in enumerate(names)}
+        keys = sorted(self.answers, key=lambda key: place.get(key, len(place)))
         with _writing(self.file):
-            _replace(self.file, self._render(answers))
+            _replace(self.file, self._layout.whole([self.answers[key] for key in keys]))
             if not has_failures:
                 self._discard()
+                self._write_record()
+
+    def _write_record(self) -> None:
+        _replace(
+            *finished_record(
+                self.file,
+                self._question,
+                self._model,
+                self._settings,
+                self._layout.format,
+                self.answers,
+            )
+        )
 
     def _begin(self) -> None:
         """What is overwritten goes when there is something to take its place, not before."""
@@ -138,7 +154,10 @@ class OutputFile:
         if self.file.exists() and not self.file.is_file():
             raise InputError(f"{self.file} is not a regular file: give --output another name")
         if not is_free and self.file.exists() and self.file.stat().st_size > 0:
-            raise InputError(f"{self.file} exists: give --output another name, or --overwrite it")
+            raise InputError(
+                f"{self.file} exists and was not made by this command about these inputs: give "
+                "--output another name, or --overwrite it"
+            )
 
     def _read(self, question: Question, model: str) -> dict[str, Prediction[Any]]:
         whole, _, half = self._journal.read_bytes().rpartition(b"\n")
@@ -154,7 +173,7 @@ class OutputFile:
             self._check_settings()
         if half:  # a run was killed while writing: that line's input is asked again
             os.truncate(self._journal, len(whole) + 1 if whole else 0)
-        return {answer.input: answer for answer in answers}
+        return {input_key(answer.input): answer for answer in answers}
 
     def _check_settings(self) -> None:
         earlier = read_settings(self._settings_file)

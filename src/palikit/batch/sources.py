@@ -4,6 +4,7 @@ import glob
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePath
 
 from PIL.Image import Image
@@ -32,6 +33,11 @@ class Source:
     name: str
     parts: tuple[str | bytes, ...]
 
+    @property
+    def key(self) -> str:
+        """What this input is known again by; see `input_key`."""
+        return input_key(self.name)
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -50,11 +56,20 @@ class Found:
         missing: arguments among several that stand for nothing.
         many: whether a list was meant: several arguments, a folder or a glob, however many
             sources it came to.
+        repeated: names of inputs that were named again and are asked once.
     """
 
     sources: tuple[Source, ...]
     missing: tuple[Failure, ...]
     many: bool
+    repeated: tuple[str, ...] = ()
+
+
+def input_key(name: str) -> str:
+    """What two names of one input have in common: the absolute path; other names are their own."""
+    if name == STDIN or is_url(name):
+        return name
+    return os.path.normcase(os.path.abspath(name))  # noqa: PTH100 (Path keeps ..)
 
 
 def discover(
@@ -64,7 +79,10 @@ def discover(
     passed_over: str | None = None,
     read_stdin: Callable[[], bytes],
 ) -> Found:
-    """Find what the arguments stand for, each once, without opening any of it.
+    """Find what the arguments stand for, without opening any of it.
+
+    What several arguments stand for is one input; of the pictures of one question, none is left
+    out, because the same picture twice is another question.
 
     Folders are searched to any depth for files that end as pictures and videos do; names that
     begin with a dot are passed over. Globs are expanded here where the shell has not done it.
@@ -78,25 +96,28 @@ def discover(
 
     Raises:
         InputError: nothing to be found where one input was given or all are one; an empty folder;
-            an address of another scheme; nothing on standard input.
+            an empty argument; an address of another scheme; nothing on standard input.
     """
     if not inputs:
         raise InputError("no input: give pictures, videos, folders or addresses")
+    if "" in inputs:
+        raise InputError("an input is empty: give a picture, a video, a folder or an address")
     many = not together and (len(inputs) > 1 or not _is_one(inputs[0]))
-    parts: dict[str, str | bytes] = {}  # by identity: ./a.png and a.png are one picture
+    read_stdin = cache(read_stdin)  # it can be read once, and named twice
+    parts: list[str | bytes] = []
     missing: list[Failure] = []
     for word in inputs:
         try:
-            for part in _expanded(word, read_stdin, passed_over):
-                parts.setdefault(_identity(part), part)
+            parts += _expanded(word, read_stdin, passed_over)
         except _NotFoundError as error:
             if together or len(inputs) == 1:
                 raise InputError(str(error)) from None
             missing.append(Failure(word, InputError(str(error))))
     if together:
-        every = tuple(parts.values())
-        return Found((Source(", ".join(map(_name, every)), every),), (), many=False)
-    return Found(tuple(_named(parts.values())), tuple(missing), many)
+        return Found((Source(", ".join(map(_name, parts)), tuple(parts)),), (), many=False)
+    single: dict[str, str | bytes] = {}  # by identity: ./a.png and a.png are one picture
+    repeated = [part for part in parts if single.setdefault(_identity(part), part) is not part]
+    return Found(tuple(_named(single.values())), tuple(missing), many, tuple(map(_name, repeated)))
 
 
 def open_source(source: Source, frames: int | None = None) -> tuple[Image, ...]:
@@ -197,9 +218,7 @@ def _checked_stdin(data: bytes) -> bytes:
 
 
 def _identity(part: str | bytes) -> str:
-    if isinstance(part, bytes):
-        return STDIN
-    return part if is_url(part) else os.path.normcase(os.path.abspath(part))  # noqa: PTH100 (Path keeps ..)
+    return STDIN if isinstance(part, bytes) else input_key(part)
 
 
 def _name(part: str | bytes) -> str:

@@ -7,17 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from palikit.batch import Failure, Found, Question, Settings, answer_each, discover
-from palikit.cli.command import INTERRUPTED, remark
+from palikit.batch import (
+    Failure,
+    Found,
+    Question,
+    Settings,
+    answer_each,
+    discover,
+    finished_inputs,
+    input_key,
+)
+from palikit.cli.command import INTERRUPTED, in_options, is_terminal, remark, visible
 from palikit.cli.options import RunOptions, read_options
 from palikit.cli.output import Output, format_of, open_output
 from palikit.cli.progress import Progress, progress_of
-from palikit.cli.saving import Drawings, keep_inputs
+from palikit.cli.remarks import remarks_before, remarks_on
+from palikit.cli.saving import Drawings, is_finished, keep_inputs
 from palikit.errors import InputError, PaliKitError
 from palikit.options import GenerationOptions, LoadOptions
 from palikit.prediction import Prediction
 from palikit.records import Layout, prediction_from_dict
-from palikit.results import Objects
 from palikit.urls import MAX_BYTES
 
 if TYPE_CHECKING:
@@ -29,8 +38,8 @@ _NO_MASKS = (
     "(boxes and codes are written without it)"
 )
 
-_MAX_PROBLEMS = 5
-"""Problems of one answer that are told; a model that has lost its way makes dozens."""
+_MAX_REMARKS = 10
+"""Remarks on answers of one run that are told; the others are counted."""
 
 
 def ask(ctx: click.Context, inputs: Sequence[str], question: Question, model: str | None) -> None:
@@ -43,25 +52,35 @@ def ask(ctx: click.Context, inputs: Sequence[str], question: Question, model: st
     """
     options, loading = read_options(ctx, RunOptions), read_options(ctx, LoadOptions)
     settings = Settings(loading, read_options(ctx, GenerationOptions), options.frames)
-    model = _checked_model(model)
+    file_format, model = format_of(options), _checked_model(model)
     found = discover(
         inputs,
         together=options.together,
         passed_over=options.save,
         read_stdin=_read_stdin,
     )
-    layout = Layout(format_of(options), question.task, found.many, question.labels)
+    layout = Layout(file_format, question.task, found.many, question.labels)
     if options.output_file is not None:
-        keep_inputs([Path(options.output_file)], found.sources, "--output")
+        file = Path(options.output_file)
+        keep_inputs([file], found.sources, "--output")
+        finished = finished_inputs(file, question, model, settings, file_format)
+        if not options.overwrite and is_finished(options, found, finished):
+            _say_finished(options, found)
+            return
     with open_output(options, layout, question, model, settings) as output:
-        run = _Run(options, layout, found, output)
-        run.draw_earlier()
+        run = _Run(options, layout, found, output, settings)
+        if layout.format == "jsonl" and is_finished(options, found, frozenset(output.earlier)):
+            _say_finished(options, found)
+            return
+        run.begin(question)
         if run.todo:
+            if is_terminal(sys.stderr) and not options.quiet:
+                remark(f"loading {model}")
             predictor = load_predictor(model, loading)
             has_masks = question.task in ("segment", "refer")
             if has_masks and predictor.mask_codec is None and not options.quiet:
                 remark(_NO_MASKS)
-            run.answer(predictor, question, settings.generation)
+            run.answer(predictor, question)
         else:
             run.end(is_whole=True)
     ctx.exit(run.exit_code)
@@ -77,38 +96,47 @@ def load_predictor(model: str, options: LoadOptions) -> "Predictor":
 class _Run:
     """One run over all inputs: what is left to do, and what came of it."""
 
-    def __init__(self, options: RunOptions, layout: Layout, found: Found, output: Output) -> None:
+    def __init__(
+        self,
+        options: RunOptions,
+        layout: Layout,
+        found: Found,
+        output: Output,
+        settings: Settings,
+    ) -> None:
         self._options = options
+        self._generation = settings.generation
         self._layout = layout
         self._found = found
         self._output = output
-        self._names = [source.name for source in found.sources]
         self._failures = list(found.missing)
         self._total = len(found.sources) + len(found.missing)
         self._answered = set(output.earlier)
-        self.todo = [source for source in found.sources if source.name not in output.earlier]
+        self.todo = [source for source in found.sources if source.key not in output.earlier]
         self.exit_code = 0
-        self._cut_off = 0
+        self._cut_off = self._remarks = 0
         self._drawings = Drawings(options, found, output.earlier)
-        self._check_resumed()
 
-    def draw_earlier(self) -> None:
-        """Draw what an earlier run has answered and not drawn."""
+    def begin(self, question: Question) -> None:
+        """Say what a person should know first, and draw what an earlier run has not drawn."""
+        if not self._options.quiet:
+            for line in remarks_before(self._options, self._found):
+                remark(line)
+            if self._output.earlier:
+                remark(f"resuming: {self._done()}")
         for source in self._drawings.missing:
             try:
                 self._drawings.save_earlier(source)
             except PaliKitError as error:
                 self._take_failure(Failure(source.name, error))
 
-    def answer(
-        self, predictor: "Predictor", question: Question, generation: GenerationOptions
-    ) -> None:
+    def answer(self, predictor: "Predictor", question: Question) -> None:
         """Ask about what is left, and write down each answer when it is there."""
         answers = answer_each(
             predictor,
             self.todo,
             question.task_for,
-            generation,
+            self._generation,
             batch_size=self._options.batch_size,
             frames=self._options.frames,
         )
@@ -121,7 +149,7 @@ class _Run:
                 writes_to_stdout=self._layout.is_streamed and self._options.output_file is None,
             ) as progress:
                 for each in answers:
-                    self._take(each, progress)
+                    self._take(each, question, progress)
                     progress.advance()
             is_whole = True
         except KeyboardInterrupt:
@@ -131,63 +159,61 @@ class _Run:
 
     def end(self, *, is_whole: bool) -> None:
         """Write what is still to be written, and say what has become of the run."""
-        self._output.end(self._names, is_whole=is_whole, has_failures=bool(self._failures))
-        if self._cut_off:
-            which = f"{self._cut_off} answers were" if self._found.many else "the answer was"
-            remark(f"{which} cut off at the limit of --max-new-tokens")
+        names = [source.name for source in self._found.sources]
+        self._output.end(names, is_whole=is_whole, has_failures=bool(self._failures))
+        self._remark_at_end()
         if self._failures:
             self.exit_code = self.exit_code or 1
             remark(f"{len(self._failures)} of {self._total} failed:")
             for failure in self._failures:
-                click.echo(f"  {failure.name}: {failure.error}", err=True)
+                click.echo(f"  {visible(_failure_line(failure))}", err=True)
         if self.exit_code == INTERRUPTED:
             remark(f"interrupted: {self._done()}; {self._how_to_go_on()}")
         elif is_whole and self._options.output_file and not self._options.quiet:
             remark(f"{self._done()}, in {self._options.output_file}")
 
-    def _take(self, answer: Prediction[Any] | Failure, progress: Progress) -> None:
+    def _take(
+        self, answer: Prediction[Any] | Failure, question: Question, progress: Progress
+    ) -> None:
         if isinstance(answer, Failure):
             self._take_failure(answer)
             return
         # As a journal gives it back, so that interrupted runs end with the same file; and without
         # the picture, because all of them would not fit into memory.
         self._output.add(prediction_from_dict(answer.to_dict()))
-        self._answered.add(answer.input)
+        self._answered.add(input_key(answer.input))
         self._drawings.save(answer)
         if not self._options.quiet:
-            self._remark_on(answer, progress)
+            self._remark_on(answer, question, progress)
 
     def _take_failure(self, failure: Failure) -> None:
         if not self._found.many:
             raise failure.error
         self._failures.append(failure)
 
-    def _remark_on(self, answer: Prediction[Any], progress: Progress) -> None:
-        """What these formats leave out and a person should know."""
+    def _remark_on(self, answer: Prediction[Any], question: Question, progress: Progress) -> None:
+        """What an answer does not say and a person should know, up to a number of lines."""
         self._cut_off += answer.finish_reason == "length"
-        if self._layout.format not in ("text", "csv") or not isinstance(answer.result, Objects):
-            return
-        problems = answer.result.problems
-        for problem in problems[:_MAX_PROBLEMS]:
-            progress.remark(f"{answer.input}: {problem}")
-        if len(problems) > _MAX_PROBLEMS:
-            rest = len(problems) - _MAX_PROBLEMS
-            progress.remark(f"{answer.input}: and {rest} more, which --format json shows")
+        for line in remarks_on(answer, question, self._layout):
+            self._remarks += 1
+            if self._remarks <= _MAX_REMARKS:
+                progress.remark(f"{answer.input}: {line}")
 
-    def _check_resumed(self) -> None:
-        if not self._output.earlier:
-            return
-        is_finished = not (self.todo or self._drawings.missing or self._failures)
-        if self._layout.format == "jsonl" and is_finished:
-            raise InputError(
-                f"{self._options.output_file} holds the answers to all inputs already: give "
-                "--output another name, or --overwrite it"
+    def _remark_at_end(self) -> None:
+        if self._remarks > _MAX_REMARKS:
+            remark(f"and {self._remarks - _MAX_REMARKS} more such remarks on answers")
+        if self._cut_off:
+            several = "1 answer was" if self._cut_off == 1 else f"{self._cut_off} answers were"
+            which = several if self._found.many else "the answer was"
+            remark(f"{which} cut off at --max-new-tokens {self._generation.max_new_tokens}")
+        if self._drawings.unknown and not self._options.quiet:
+            remark(
+                f"no font here draws {self._drawings.unknown}, shown as boxes in the drawings: "
+                "install one that does, such as Noto Sans CJK"
             )
-        if not self._options.quiet:
-            remark(f"resuming: {self._done()}")
 
     def _done(self) -> str:
-        done = sum(name in self._answered for name in self._names)
+        done = sum(source.key in self._answered for source in self._found.sources)
         return f"{done} of {self._total} done"
 
     def _how_to_go_on(self) -> str:
@@ -198,8 +224,25 @@ class _Run:
         return "to resume, run the same command again"
 
 
+def _failure_line(failure: Failure) -> str:
+    """The input and what is wrong with it, which many a sentence begins with."""
+    sentence = in_options(str(failure.error))
+    return sentence if sentence.startswith(failure.name) else f"{failure.name}: {sentence}"
+
+
+def _say_finished(options: RunOptions, found: Found) -> None:
+    if not options.quiet:
+        count = len(found.sources)
+        held = "the answer" if count == 1 else f"all {count} answers"
+        remark(f"nothing left to do: {options.output_file} holds {held}")
+
+
 def _checked_model(model: str | None) -> str:
-    if not model:
+    if model == "":
+        raise InputError(
+            "--model is empty: give a folder, a file or a name (`palikit models` lists the names)"
+        )
+    if model is None:
         raise InputError(
             "no model: pass --model with a folder, a file or a name such as "
             "google/paligemma2-3b-mix-448 (`palikit models` lists the names), or set the variable "

@@ -1,9 +1,14 @@
 """The shape of every command: options in sections, worked examples, errors as one sentence."""
 
 import errno
+import os
+import re
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import fields
-from typing import Any
+from difflib import get_close_matches
+from typing import Any, TextIO
 
 import click
 
@@ -13,6 +18,12 @@ from palikit.options import GenerationOptions, LoadOptions
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 and the number of SIGINT, as shells count."""
+
+_CONTROLS = {*range(0x20), *range(0x7F, 0xA0)} - {ord("\n"), ord("\t")}
+_ESCAPES = {code: f"\\x{code:02x}" for code in _CONTROLS}
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Of an error without a file's name, those that only standard output is left for."""
 
 _SECTIONS = (
     ("Inputs and answers", RunOptions),
@@ -47,6 +58,50 @@ class Command(click.Command):
 class Program(click.Group):
     """The command `palikit`: every error made on purpose leaves as one sentence and exit code 2."""
 
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,  # noqa: FBT001, FBT002 (as click has it)
+        **extra: Any,
+    ) -> Any:
+        """The whole program; what click would tell in three lines is told in one."""
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, False, **extra)  # noqa: FBT003
+        try:
+            code = super().main(args, prog_name, complete_var, False, **extra)  # noqa: FBT003
+        except click.Abort:  # Ctrl-C while the command line is read
+            code = INTERRUPTED
+        except click.ClickException as error:
+            remark(f"error: {self._sentence(error)}")
+            code = error.exit_code
+        except OSError as error:
+            if error.filename is not None or error.errno not in _NO_ROOM:
+                raise
+            _let_output_go()
+            remark(f"error: cannot write to standard output: {error.strerror}")
+            code = 2
+        sys.exit(code)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """`palikit help detect` is `palikit detect --help`."""
+        return super().parse_args(ctx, [*args[1:2], "--help"] if args[:1] == ["help"] else args)
+
+    def _sentence(self, error: click.ClickException) -> str:
+        """What is wrong with a command line, with the nearest name where one is mistyped."""
+        if isinstance(error, click.NoSuchOption) and error.ctx and error.ctx.command is self:
+            known = {
+                name for each in self.commands.values() for o in each.params for name in o.opts
+            }
+            if near := get_close_matches(error.option_name, known, n=1):
+                return (
+                    f"{error.option_name} stands before the command: options come after it, as in "
+                    f"palikit caption photo.jpg {near[0]} ..."
+                )
+        sentence = error.format_message().rstrip(".")
+        return f"{sentence[:1].lower()}{sentence[1:]}"
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
         # Names of files need not be text, and JSON is UTF-8 whatever the terminal's language.
@@ -55,7 +110,7 @@ class Program(click.Group):
         try:
             return super().invoke(ctx)
         except PaliKitError as error:
-            fail(ctx, str(error))
+            fail(ctx, in_options(str(error)))
         except KeyboardInterrupt:
             remark("interrupted")
             ctx.exit(INTERRUPTED)
@@ -71,6 +126,21 @@ class Program(click.Group):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The examples, unwrapped."""
         write_examples(self, formatter)
+
+
+def in_options(sentence: str) -> str:
+    """An error about a field of an options class, in the names of the command line."""
+    names = [field.name for _, cls in _SECTIONS for field in fields(cls)]
+    named = re.compile(rf"\b({'|'.join(names)})(?= is )")
+    if not named.match(sentence):
+        return sentence
+    return named.sub(lambda match: "--" + match[1].replace("_", "-"), sentence)
+
+
+def _let_output_go() -> None:
+    """Drops what waits for standard output: the interpreter would try to write it at its end."""
+    with suppress(OSError, ValueError):  # no file behind it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _is_lack_of_memory(error: Exception) -> bool:
@@ -96,7 +166,17 @@ def write_examples(command: click.Command, formatter: click.HelpFormatter) -> No
 
 def remark(text: str) -> None:
     """One line for the person at the terminal, apart from the answers."""
-    click.echo(f"palikit: {text}", err=True)
+    click.echo(f"palikit: {visible(text)}", err=True)
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a person reads a stream; one that was closed before the start is None."""
+    return stream is not None and stream.isatty()
+
+
+def visible(text: str) -> str:
+    """A text without the control characters that a terminal would obey; lines and tabs stay."""
+    return text.translate(_ESCAPES)
 
 
 def fail(ctx: click.Context, sentence: str) -> None:

@@ -1,13 +1,15 @@
 """Models as files and as names: inspect, convert, models."""
 
 import json
+import shutil
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from palikit.cli.command import Command, remark
+from palikit.cli.command import Command, is_terminal, remark
 from palikit.cli.options import options_of, read_options
 from palikit.errors import InputError
 from palikit.options import LoadOptions
@@ -16,8 +18,10 @@ if TYPE_CHECKING:
     from palikit.checkpoints import Inspection
     from palikit.published import PublishedCheckpoint
 
-_PIPE_WIDTH = 200
-"""Columns of a table that goes to a file or a pipe: enough that no name is broken."""
+_TOKENIZER_ADVICE = {
+    "npz": "an .npz file holds none; copy tokenizer.json there, or pass --tokenizer to every verb",
+    "transformers": "convert with --tokenizer tokenizer.json, or copy one there",
+}
 
 _FORMAT = click.option(
     "--format",
@@ -93,18 +97,21 @@ def convert(
         raise InputError(f"{target} exists: choose another name, or --overwrite it")
     if options.tokenizer is not None and not Path(options.tokenizer).is_file():
         raise InputError(f"no such file: {options.tokenizer}")
-    from palikit.checkpoints import convert_checkpoint, resolve
+    from palikit.checkpoints import convert_checkpoint, find_tokenizer, resolve
     from palikit.loading import pick_dtype
 
+    written = layout or ("npz" if target.suffix == ".npz" else "transformers")
     convert_checkpoint(
         resolve(source, options.revision),
         target,
-        to=layout or ("npz" if target.suffix == ".npz" else "transformers"),
+        to=written,
         dtype=pick_dtype(options.dtype),
         tokenizer_file=None if options.tokenizer is None else Path(options.tokenizer),
         overwrite=overwrite,
     )
     click.echo(f"wrote {destination}")
+    if find_tokenizer(target) is None:
+        remark(f"there is no tokenizer beside {destination}: {_TOKENIZER_ADVICE[written]}")
 
 
 @click.command(
@@ -208,15 +215,16 @@ def _size(nbytes: int) -> str:
 
 
 def _print_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console.width = _PIPE_WIDTH
-    table = Table(box=None, show_header=any(header), pad_edge=False)
-    for title in header:
-        table.add_column(title, overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
+    """Columns side by side; on a terminal too narrow the last ones are left out, none is broken."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    kept = len(widths)
+    if is_terminal(sys.stdout) and any(header):
+        columns = shutil.get_terminal_size().columns
+        while kept > 1 and sum(widths[:kept]) + 2 * (kept - 1) > columns:
+            kept -= 1
+    for row in [header, *rows] if any(header) else rows:
+        cells = zip(row[:kept], widths, strict=False)
+        click.echo("  ".join(f"{cell:<{width}}" for cell, width in cells).rstrip())
+    if kept < len(header):
+        left_out = ", ".join(header[kept:])
+        remark(f"left out on a terminal of this width: {left_out}; --format json shows all")

@@ -14,6 +14,9 @@ from palikit.records import RecordFormat
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 OptionsT = TypeVar("OptionsT")
 
+MAX_FRAMES = 512
+"""`palikit.video.MAX_NUM_FRAMES`, which is too heavy to be imported for --help."""
+
 
 @dataclass(frozen=True)
 class RunOptions:
@@ -27,15 +30,20 @@ class RunOptions:
         "Write answers to this file; the same command again goes on where it was interrupted.",
     )
     save: str | None = option(
-        None, "Draw answers: a picture file for one input, a folder for several."
+        None,
+        "Draw answers: a picture file for one input, a folder for several. Of several pictures of "
+        "one question, and of frames, the first is drawn.",
     )
     overwrite: bool = option(default=False, doc="Replace files that exist, and begin anew.")
     frames: int | None = option(
         None,
-        "Frames taken of each video or animation, evenly spaced; 0 for all, of at most 64. If not "
-        "given, 16 of a video and the first of an animation.",
+        "Frames taken of each video or animation, evenly spaced, up to 512; 0 for all, of at most "
+        "64. If not given, 16 of a video and the first of an animation.",
     )
-    together: bool = option(default=False, doc="All inputs are the pictures of one question.")
+    together: bool = option(
+        default=False,
+        doc="All inputs are the pictures of one question; boxes are in pixels of the first.",
+    )
     batch_size: int = option(8, "Inputs that go through the model together; 1 or more.")
     quiet: bool = option(default=False, doc="No progress and no remarks; errors are still shown.")
 
@@ -45,13 +53,20 @@ class RunOptions:
         return None if self.output == "-" else self.output
 
     def __post_init__(self) -> None:
-        if self.frames is not None and self.frames < 0:
-            raise InputError(f"frames is {self.frames}: it must be 0, for all, or more")
+        for name in ("output", "save"):
+            if getattr(self, name) == "":
+                raise InputError(f"{name} is '': it must be the name of a file or folder")
+        if self.frames is not None and not 0 <= self.frames <= MAX_FRAMES:
+            raise InputError(
+                f"frames is {self.frames}: it must be 0, for all, or at most {MAX_FRAMES}"
+            )
         if self.batch_size < 1:
             raise InputError(f"batch_size is {self.batch_size}: it must be 1 or more")
 
 
-def options_of(cls: type, only: Collection[str] = ()) -> Callable[[CommandT], CommandT]:
+def options_of(
+    cls: type, only: Collection[str] = (), without: Collection[str] = ()
+) -> Callable[[CommandT], CommandT]:
     """Decorates a command with an option for each field of an options class.
 
     A bool that is off by default becomes a flag and one that is on a pair --x/--no-x, a Literal a
@@ -60,12 +75,13 @@ def options_of(cls: type, only: Collection[str] = ()) -> Callable[[CommandT], Co
     Args:
         cls: a dataclass whose fields are made by `palikit.options.option`.
         only: names of fields, where not all of them.
+        without: names of fields that mean nothing to the command.
     """
     hints = get_type_hints(cls)
 
     def decorate(command: CommandT) -> CommandT:
         for field in reversed(fields(cls)):
-            if not only or field.name in only:
+            if (not only or field.name in only) and field.name not in without:
                 command = _click_option(cls, field, hints[field.name])(command)
         return command
 

@@ -1,5 +1,6 @@
 """Where answers go: standard output, or a file that survives an interrupted run."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path, PurePath
@@ -8,11 +9,19 @@ from typing import Any, Protocol, Self
 import click
 
 from palikit.batch import OutputFile, Question, Settings
+from palikit.cli.command import is_terminal, visible
 from palikit.cli.options import RunOptions
+from palikit.errors import InputError
 from palikit.prediction import Prediction
 from palikit.records import Layout, RecordFormat
 
-_FORMAT_OF_SUFFIX: dict[str, RecordFormat] = {".json": "json", ".jsonl": "jsonl", ".csv": "csv"}
+_FORMATS: dict[str, tuple[RecordFormat, ...]] = {
+    ".json": ("json", "coco"),
+    ".jsonl": ("jsonl",),
+    ".csv": ("csv",),
+    ".txt": ("text",),
+}
+"""What a file of an ending can hold; the first where --format says nothing."""
 
 
 class Output(Protocol):
@@ -20,7 +29,7 @@ class Output(Protocol):
 
     @property
     def earlier(self) -> Mapping[str, Prediction[Any]]:
-        """The answers of the run that this one goes on with, by input."""
+        """The answers of the run that this one goes on with, by `input_key`."""
 
     def add(self, prediction: Prediction[Any]) -> None:
         """One finished answer."""
@@ -48,7 +57,10 @@ class StandardOutput:
         """Prints the answer, or keeps it where the format needs all of them."""
         if self._layout.is_streamed:
             self._begin()
-            click.echo(self._layout.one(prediction), nl=False)
+            lines = self._layout.one(prediction)
+            is_read = self._layout.format != "jsonl" and is_terminal(sys.stdout)
+            # In colour, or click would take escape sequences out of what goes to a file.
+            click.echo(visible(lines) if is_read else lines, nl=False, color=True)
         else:
             self._collected.append(prediction)
 
@@ -67,9 +79,26 @@ class StandardOutput:
 
 
 def format_of(options: RunOptions) -> RecordFormat:
-    """The format asked for, else the one the ending of --output names, else text."""
+    """The format asked for, else the one the ending of --output names, else text.
+
+    Raises:
+        InputError: the ending is of another format, or of none that is known.
+    """
     suffix = PurePath(options.output or "").suffix.lower()
-    return options.format or _FORMAT_OF_SUFFIX.get(suffix, "text")
+    known = _FORMATS.get(suffix)
+    if options.format is None:
+        if suffix and known is None:
+            raise InputError(
+                f"--output {options.output}: no format ends in {suffix}; end it in "
+                f"{', '.join(_FORMATS)}, or say which one is meant with --format"
+            )
+        return known[0] if known else "text"
+    if known is not None and options.format not in known:
+        raise InputError(
+            f"--output {options.output} ends like {known[0]} and --format is {options.format}: "
+            "change one of them"
+        )
+    return options.format
 
 
 def open_output(
@@ -87,6 +116,6 @@ def open_output(
         question,
         model,
         settings,
-        render=None if layout.format == "jsonl" else layout.whole,
+        layout=layout,
         overwrite=options.overwrite,
     )

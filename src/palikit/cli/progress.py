@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from palikit.cli.command import remark
+from palikit.cli.command import is_terminal, remark
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -82,7 +82,7 @@ def progress_of(
     """
     if is_quiet:
         yield Silent()
-    elif sys.stderr.isatty() and not (writes_to_stdout and sys.stdout.isatty()):
+    elif is_terminal(sys.stderr) and not (writes_to_stdout and is_terminal(sys.stdout)):
         with _bar() as bar:
             yield Bar(bar, bar.add_task("answering", total=total, completed=done))
     else:

@@ -3,13 +3,14 @@
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
 
 from palikit.batch import Found, Source, open_source
 from palikit.cli.options import RunOptions
+from palikit.drawing import undrawable
 from palikit.errors import InputError
 from palikit.prediction import Prediction
 from palikit.urls import is_url
@@ -20,6 +21,7 @@ SAVE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 _QUALITY = 95
 """Of JPEG and WebP, in per cent; other formats do not look at it."""
 _MAX_STEM = 100
+_MAX_UNKNOWN = 5
 
 
 class Drawings:
@@ -32,10 +34,11 @@ class Drawings:
     Args:
         options: of the run.
         found: its inputs.
-        earlier: answers of the run that this one goes on with, by input.
+        earlier: answers of the run that this one goes on with, by `input_key`.
 
     Attributes:
         missing: inputs with an answer of the earlier run and without a drawing.
+        unknown: a few characters of the answers drawn that no font here has.
 
     Raises:
         InputError: as of `plan_saves`, `keep_inputs` and `check_saves`.
@@ -47,13 +50,14 @@ class Drawings:
         self._earlier, self._frames = earlier, options.frames
         self._files: dict[str, Path] = {}
         self.missing: list[Source] = []
+        self.unknown = ""
         if options.save is None:
             return
         self._files = plan_saves(options.save, found.sources, many=found.many)
         keep_inputs(self._files.values(), found.sources, "--save")
-        answered = [source for source in found.sources if source.name in earlier]
+        answered = [source for source in found.sources if source.key in earlier]
         self.missing = [each for each in answered if not self._files[each.name].exists()]
-        todo = [file for name, file in self._files.items() if name not in earlier]
+        todo = [self._files[each.name] for each in found.sources if each.key not in earlier]
         check_saves(
             [*todo, *(self._files[each.name] for each in self.missing)],
             overwrite=options.overwrite,
@@ -63,11 +67,22 @@ class Drawings:
         """Draw an answer, where the run draws."""
         if prediction.input in self._files:
             save_drawing(prediction, self._files[prediction.input])
+            self.unknown = self.unknown or undrawable(prediction.result)[:_MAX_UNKNOWN]
 
     def save_earlier(self, source: Source) -> None:
         """Draw one of `missing`, whose picture is opened once more."""
         picture = open_source(source, self._frames)[0]
-        self.save(replace(self._earlier[source.name], image=picture))
+        self.save(replace(self._earlier[source.key], input=source.name, image=picture))
+
+
+def is_finished(options: RunOptions, found: Found, answered: Collection[str]) -> bool:
+    """Whether every input has its answer, by `input_key`, and its drawing where there are some."""
+    if found.missing or any(source.key not in answered for source in found.sources):
+        return False
+    if options.save is None:
+        return True
+    files = plan_saves(options.save, found.sources, many=found.many).values()
+    return all(file.exists() for file in files)
 
 
 def plan_saves(save: str, sources: Sequence[Source], *, many: bool) -> dict[str, Path]:

@@ -1,7 +1,7 @@
 """The verbs: what each asks, and how its arguments are told apart."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import click
 from click.core import ParameterSource
@@ -26,15 +26,21 @@ _EXAMPLE_OF = {
 """The form of a command that takes a text, by what the text is."""
 
 
+_OF_OBJECTS = ("grammar", "mask_codec", "mask_edges")
+_OF_MASKS = ("mask_codec", "mask_edges")
+_OF_BOXES = ("coordinates", *_OF_OBJECTS)
+"""Options that mean nothing to some verbs, which do not offer them."""
+
+
 def _verb(
-    name: str, arguments: str, examples: Sequence[str]
+    name: str, arguments: str, examples: Sequence[str], *, without: Collection[str] = ()
 ) -> Callable[[Callable[..., None]], click.Command]:
     """A command over inputs with the options that all verbs share."""
 
     def decorate(function: Callable[..., None]) -> click.Command:
         for decorator in (
-            options_of(LoadOptions),
-            options_of(GenerationOptions),
+            options_of(LoadOptions, without=without),
+            options_of(GenerationOptions, without=without),
             options_of(RunOptions),
             click.option(
                 "--model", "-m", envvar="PALIKIT_MODEL", metavar="MODEL", help=_MODEL_HELP
@@ -57,6 +63,7 @@ def _verb(
         "palikit caption photo.jpg --box 120,40,380,300",
         "palikit caption photos/ --output captions.jsonl",
     ),
+    without=_OF_OBJECTS,
 )
 @click.option("--language", default="en", show_default=True, help=_LANGUAGE_HELP)
 @click.option("--box", metavar="X1,Y1,X2,Y2", help="Caption this region, in pixels of the picture.")
@@ -82,6 +89,7 @@ def caption(
         "palikit describe photo.jpg --language fr --max-new-tokens 512",
         "palikit describe photos/ --output descriptions.csv",
     ),
+    without=_OF_BOXES,
 )
 @click.option("--language", default="en", show_default=True, help=_LANGUAGE_HELP)
 def describe(
@@ -99,6 +107,7 @@ def describe(
         'palikit answer left.jpg right.jpg "what has changed?" --together',
         'palikit answer clip.mp4 "what is being cooked?" --frames 8',
     ),
+    without=_OF_BOXES,
 )
 @click.option("--language", default="en", show_default=True, help=_LANGUAGE_HELP)
 def answer(
@@ -117,6 +126,7 @@ def answer(
         "palikit ocr scans/ --format csv --output texts.csv",
         "palikit ocr https://example.com/sign.jpg",
     ),
+    without=_OF_BOXES,
 )
 def ocr(ctx: click.Context, arguments: tuple[str, ...], model: str | None) -> None:
     """Read the text in each picture."""
@@ -131,6 +141,7 @@ def ocr(ctx: click.Context, arguments: tuple[str, ...], model: str | None) -> No
         "palikit detect photo.jpg person --format json",
         'palikit detect photos/ "car ; bus" --output boxes.json --format coco --save drawn/',
     ),
+    without=_OF_MASKS,
 )
 def detect(ctx: click.Context, arguments: tuple[str, ...], model: str | None) -> None:
     """Find what the labels name, with a box around each."""
@@ -168,6 +179,7 @@ def segment(
         'palikit generate photo.jpg "detect cat" --temperature 0.7 --seed 3',
         'palikit generate photo.jpg ""',
     ),
+    without=_OF_BOXES,
 )
 def generate(ctx: click.Context, arguments: tuple[str, ...], model: str | None) -> None:
     """Send any prompt as it is.
@@ -200,10 +212,7 @@ def _ask_about_region(
         raise InputError("--box and --language do not go together: a region has no language")
     if read_options(ctx, RunOptions).together:
         raise InputError("--box and --together do not go together: a region is of one picture")
-    box, coordinates = _box(text), read_options(ctx, LoadOptions).coordinates
-    question = Question(
-        "caption", lambda width, height: tasks.grounded_caption(box, width, height, coordinates)
-    )
+    question = Question.about(_box(text), read_options(ctx, LoadOptions).coordinates)
     ask(ctx, inputs, question, model)
 
 
@@ -211,11 +220,14 @@ def _box(text: str) -> Box:
     try:
         x1, y1, x2, y2 = (float(part) for part in text.split(","))
     except ValueError:
-        x1 = y1 = x2 = y2 = 0.0
-    if not (x1 < x2 and y1 < y2):
         raise InputError(
             f"--box {text} is no region: give left, top, right and bottom in pixels, for example "
             "--box 120,40,380,300"
+        ) from None
+    if not (x1 < x2 and y1 < y2):
+        raise InputError(
+            f"--box {text} is no region: X1,Y1,X2,Y2 are left, top, right and bottom, with x1 < x2 "
+            "and y1 < y2"
         )
     return Box(x1, y1, x2, y2)
 
