@@ -8,41 +8,40 @@
         print(detection.label, detection.score, detection.box)
     found.draw().save("street-boxes.png")
 
-Names that need PyTorch are resolved on first use, so that importing the package is quick.
+Names are resolved on first use, so that importing the package costs nothing.
 """
 
 from typing import TYPE_CHECKING, Any
 
-from palikit import tasks
-from palikit.errors import (
-    CheckpointError,
-    ConfigError,
-    HubError,
-    InputError,
-    MissingExtraError,
-    PaliKitError,
-)
-from palikit.masks import Mask
-from palikit.options import GenerationOptions, LoadOptions
-from palikit.results import (
-    Answer,
-    Box,
-    Caption,
-    Detection,
-    Detections,
-    OcrText,
-    Segment,
-    Segments,
-    TokenScore,
-)
-from palikit.tasks import Task, parse, render
-
 if TYPE_CHECKING:
+    from palikit import tasks
     from palikit.drawing import draw
+    from palikit.errors import (
+        CheckpointError,
+        ConfigError,
+        HubError,
+        InputError,
+        MissingExtraError,
+        PaliKitError,
+    )
     from palikit.loading import load
+    from palikit.masks import Mask
+    from palikit.options import GenerationOptions, LoadOptions
     from palikit.prediction import Prediction
     from palikit.predictor import Predictor
     from palikit.request import Pictures, Video
+    from palikit.results import (
+        Answer,
+        Box,
+        Caption,
+        Detection,
+        Detections,
+        OcrText,
+        Segment,
+        Segments,
+        TokenScore,
+    )
+    from palikit.tasks import Task, parse, render
 
 __all__ = [
     "Answer",
@@ -75,28 +74,52 @@ __all__ = [
     "tasks",
 ]
 
-_LAZY = {
-    "Pictures": "palikit.request",
-    "Prediction": "palikit.prediction",
-    "Predictor": "palikit.predictor",
-    "Video": "palikit.request",
-    "draw": "palikit.drawing",
-    "load": "palikit.loading",
+_MODULES = {
+    "drawing": ("draw",),
+    "errors": (
+        "CheckpointError",
+        "ConfigError",
+        "HubError",
+        "InputError",
+        "MissingExtraError",
+        "PaliKitError",
+    ),
+    "loading": ("load",),
+    "masks": ("Mask",),
+    "options": ("GenerationOptions", "LoadOptions"),
+    "prediction": ("Prediction",),
+    "predictor": ("Predictor",),
+    "request": ("Pictures", "Video"),
+    "results": (
+        "Answer",
+        "Box",
+        "Caption",
+        "Detection",
+        "Detections",
+        "OcrText",
+        "Segment",
+        "Segments",
+        "TokenScore",
+    ),
+    "tasks": ("Task", "parse", "render"),
 }
+"""Where each public name lives."""
 
 
 def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("palikit")
-    if name not in _LAZY:
-        raise AttributeError(f"module 'palikit' has no attribute {name!r}")
     from importlib import import_module
+    from importlib.metadata import version
 
-    value = getattr(import_module(_LAZY[name]), name)
-    globals()[name] = value
-    return value
+    if name == "__version__":
+        return version("palikit")
+    if name == "tasks":
+        return import_module("palikit.tasks")
+    for module, names in _MODULES.items():
+        if name in names:
+            value = getattr(import_module(f"palikit.{module}"), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module 'palikit' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

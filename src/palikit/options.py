@@ -11,6 +11,9 @@ from palikit.errors import InputError
 from palikit.vocab import Coordinates, MaskEdges
 
 Resize = Literal["bicubic", "bilinear", "bilinear_no_antialias"]
+RecordFormat = Literal["text", "json", "jsonl", "coco", "csv"]
+"""How answers are written down; see `palikit.records`."""
+
 MAX_NEW_TOKENS = 8192
 """The positions the decoder was trained with."""
 

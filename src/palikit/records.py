@@ -18,10 +18,11 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from palikit.errors import InputError
 from palikit.masks import Mask
+from palikit.options import RecordFormat
 from palikit.results import (
     Answer,
     Box,
@@ -38,8 +39,6 @@ from palikit.tasks import TaskName
 
 if TYPE_CHECKING:
     from palikit.prediction import Prediction
-
-RecordFormat = Literal["text", "json", "jsonl", "coco", "csv"]
 
 OBJECT_TASKS = ("detect", "segment", "refer")
 """Tasks whose answers are objects rather than texts."""

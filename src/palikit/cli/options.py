@@ -8,8 +8,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 import click
 
 from palikit.errors import InputError
-from palikit.options import option
-from palikit.records import RecordFormat
+from palikit.options import RecordFormat, option
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 OptionsT = TypeVar("OptionsT")

@@ -12,8 +12,9 @@ from palikit.batch import OutputFile, Question, Settings
 from palikit.cli.command import is_terminal, visible
 from palikit.cli.options import RunOptions
 from palikit.errors import InputError
+from palikit.options import RecordFormat
 from palikit.prediction import Prediction
-from palikit.records import Layout, RecordFormat
+from palikit.records import Layout
 
 _FORMATS: dict[str, tuple[RecordFormat, ...]] = {
     ".json": ("json", "coco"),
