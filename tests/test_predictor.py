@@ -9,6 +9,7 @@ import torch
 from palikit import GenerationOptions, InputError, LoadOptions, Pictures, Video, tasks
 from palikit.generation import generate
 from palikit.model.mask_codec import MaskCodec
+from palikit.model.paligemma import PaliGemma
 from palikit.predictor import Predictor
 from palikit.processor import Query
 from palikit.results import Answer, Box, Caption, Detections, OcrText, Segments
@@ -303,6 +304,27 @@ def test_impossible_options_are_refused(change: dict[str, float], sentence: str)
 def test_impossible_load_options_are_refused(change: dict[str, object], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         LoadOptions(**change)
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_a_table_without_a_row_for_the_image_token_is_enough(family: str) -> None:
+    """257152 rows, as trained: the id of `<image>` is the first one without a row."""
+    padded = tiny.predictor(family)
+    rows = padded.model.config.image_token_index
+    trained = PaliGemma(padded.model.config.with_vocab_size(rows)).eval()
+    weights = padded.model.state_dict()
+    weights["language_model.embed_tokens.weight"] = weights["language_model.embed_tokens.weight"][
+        :rows
+    ]
+    trained.load_state_dict(weights)
+    bare = Predictor(trained, padded.processor, name="tiny")
+    for prompt in ("<image>caption en", "what does <image> mean", "<image><image>"):
+        got, expected = (
+            p.generate(Pictures(tiny.picture(1), tiny.picture(2)), prompt, options=SHORT)
+            for p in (bare, padded)
+        )
+        assert got.text == expected.text
+        assert got.score == pytest.approx(expected.score, abs=1e-5)
 
 
 def test_values_of_the_wrong_type_are_refused(predictor: Predictor) -> None:
