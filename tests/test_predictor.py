@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
+import palikit.processor
 from palikit import GenerationOptions, InputError, LoadOptions, Pictures, Video, tasks
 from palikit.generation import generate
 from palikit.model.mask_codec import MaskCodec
 from palikit.model.paligemma import PaliGemma
 from palikit.predictor import Predictor
 from palikit.processor import Query
+from palikit.request import Request
 from palikit.results import Answer, Box, Caption, Detections, OcrText, Segments
 from palikit.video import load_frames
 from tests import tiny
@@ -84,6 +86,11 @@ def test_a_list_of_questions_shares_the_work_on_one_picture(
     predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
+    resized: list[int] = []
+    resize = palikit.processor.resize_picture
+    monkeypatch.setattr(
+        palikit.processor, "resize_picture", lambda *a: (resized.append(1), resize(*a))[1]
+    )
     tower = predictor.model.encode_images
 
     def counted(pixel_values: torch.Tensor) -> torch.Tensor:
@@ -94,8 +101,18 @@ def test_a_list_of_questions_shares_the_work_on_one_picture(
     questions = [f"how many of number {n}?" for n in range(20)]  # more than a batch
     answers = predictor.answer(tiny.picture(), questions, options=SHORT)
     assert seen == [1]
+    assert len(resized) == 3  # once a batch
     alone = [predictor.answer(tiny.picture(), q, options=SHORT).text for q in questions]
     assert [each.text for each in answers] == alone
+
+
+def test_a_batch_takes_over_pictures_of_the_one_before(predictor: Predictor) -> None:
+    first, second, third = (tiny.picture(seed) for seed in (1, 2, 3))
+    row = [first, second, second, third, first, third]
+    requests = [Request((each,), tasks.caption(), "picture") for each in row]
+    together = [p.text for p in predictor.predict(requests, SHORT, batch_size=2)]
+    assert together == [predictor.caption(each, options=SHORT).text for each in row]
+    assert len(set(together)) == 3
 
 
 def test_pictures_and_questions_go_in_step(predictor: Predictor) -> None:
@@ -365,6 +382,4 @@ def test_more_tokens_than_positions_are_refused(predictor: Predictor) -> None:
 
 
 def _request(task: tasks.Task):
-    from palikit.request import Request
-
     return Request((tiny.picture(),), task, "picture")

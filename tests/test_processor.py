@@ -120,5 +120,5 @@ def test_without_antialias_pixels_between_the_samples_are_skipped() -> None:
     stripes = np.zeros((28, 280, 3), np.uint8)
     stripes[:, ::10] = 255
     picture = Image.fromarray(stripes)
-    assert resize_picture(picture, 28, "bilinear").std() < 10
-    assert resize_picture(picture, 28, "bilinear_no_antialias").max() in (0, 255, 127)
+    assert resize_picture(picture, 28, "bilinear").min() > 10  # every tenth column is white
+    assert resize_picture(picture, 28, "bilinear_no_antialias").max() == 0  # none of them sampled

@@ -75,7 +75,7 @@ class Engine:
         for _, run in groupby(requests, key=lambda request: len(request.pictures)):
             while batch := list(islice(run, batch_size)):
                 inputs = self._inputs(batch)
-                embeds = self._encode_images(batch, embeds)
+                embeds = self._encode_images(batch, inputs, embeds)
                 yield from self._answer(batch, inputs, embeds, options)
 
     def stream(self, request: Request, options: GenerationOptions) -> Iterator[str]:
@@ -109,16 +109,20 @@ class Engine:
             eos_id=text.vocabulary.eos_id,
         )
 
-    def _encode_images(self, batch: list[Request], earlier: "_ImageEmbeds") -> "_ImageEmbeds":
+    def _encode_images(
+        self, batch: list[Request], inputs: ModelInputs, earlier: _ImageEmbeds
+    ) -> _ImageEmbeds:
         """Embeddings of the batch's pictures; those of the batch before are taken over."""
+        # The processor counts distinct pictures in this very order.
         distinct = {id(picture): picture for request in batch for picture in request.pictures}
         kept = {key: earlier.known[key] for key in distinct if key in earlier.known}
-        new = {key: picture for key, picture in distinct.items() if key not in kept}
+        new = [place for place, key in enumerate(distinct) if key not in kept]
         if new:
-            pixel_values = self.processor.pixel_values(list(new.values())).to(self.model.device)
             with torch.inference_mode():
-                encoded = self.model.encode_images(pixel_values)
-            kept |= {key: (new[key], each) for key, each in zip(new, encoded, strict=True)}
+                encoded = iter(self.model.encode_images(inputs.pixel_values[new]))
+            kept |= {
+                key: (distinct[key], next(encoded)) for key in distinct if key not in earlier.known
+            }
         return _ImageEmbeds({key: kept[key] for key in distinct})
 
     def _inputs(self, batch: list[Request]) -> ModelInputs:

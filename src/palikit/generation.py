@@ -188,9 +188,6 @@ class Decoding:
         allowed = row.allowed()
         if allowed is None:
             raise AssertionError("a steered row has left its grammar")
-        if len(allowed) == 1:
-            row.accept(Token(allowed[0], 0.0, forced=True))
-            return
         logits = logits_of(self.model, hidden, allowed)
         chosen = pick(logits, self.options, row.generator)
         row.accept(Token(allowed[chosen], log_prob(logits, chosen)))

@@ -4,7 +4,7 @@ The command line, the HTTP schema and the documentation derive from these fields
 """
 
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from palikit.errors import InputError
@@ -108,11 +108,6 @@ class LoadOptions:
                 f"image_size is {size!r}: it must be a whole number of pixels, "
                 f"14 to {MAX_IMAGE_SIZE}"
             )
-
-
-def doc_of(options: type, name: str) -> str:
-    """The help text of one field of an options class."""
-    return str(next(f.metadata["doc"] for f in fields(options) if f.name == name))
 
 
 def _require_one_of(got: object, choices: Any, name: str) -> None:

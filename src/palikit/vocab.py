@@ -48,11 +48,6 @@ class Vocabulary:
     image_id: int = 257152
 
     @property
-    def num_text_ids(self) -> int:
-        """Ids that can be predicted: everything below `<image>`."""
-        return self.image_id
-
-    @property
     def loc_ids(self) -> range:
         """Ids of the location tokens, in order."""
         return range(self.loc_start, self.loc_start + NUM_LOC)
