@@ -239,7 +239,7 @@ def test_a_steered_beam_that_repeats_itself_has_ended_before() -> None:
     box = rules.loc_ids[7]
     raise_logit(model, box, 1e3)
     raise_logit(model, rules.separator[0], 1e3)
-    raise_logit(model, rules.eos_id, 900.0)  # the end is far less likely, and all else impossible
+    raise_logit(model, rules.eos_id, -math.inf)
     options = GenerationOptions(num_beams=2, max_new_tokens=60)
     found = beam_search(model, inputs, options, [rules])[0]
     assert found.finish_reason == "repeat"
