@@ -103,8 +103,12 @@ class Processor:
     def pixel_values(self, pictures: Sequence[Image.Image]) -> Tensor:
         """RGB pictures -> float32[U, 3, S, S] in [-1, 1], the aspect ratio not kept."""
         arrays = [resize_picture(picture, self.image_size, self.resize) for picture in pictures]
-        # [U, S, S, 3] -> [U, 3, S, S]
-        return torch.from_numpy(_SCALED[np.stack(arrays)]).permute(0, 3, 1, 2).contiguous()
+        return scale_pixels(torch.from_numpy(np.stack(arrays)))
+
+
+def scale_pixels(pixels: Tensor) -> Tensor:
+    """uint8[U, S, S, 3] -> float32[U, 3, S, S] in [-1, 1]."""
+    return _SCALED[pixels.long()].permute(0, 3, 1, 2).contiguous()
 
 
 def drop_image_markers(prompt: str, num_pictures: int) -> str:
@@ -170,10 +174,10 @@ def _neighbours(old: int, new: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     return first, second, centre - before
 
 
-def _scaled_levels() -> np.ndarray:
+def _scaled_levels() -> Tensor:
     """What each of the 256 grey levels becomes, in the roundings of transformers' processor."""
     rescaled = (np.arange(256) * (1 / 255)).astype(np.float32)
-    return (rescaled - np.float32(0.5)) / np.float32(0.5)
+    return torch.from_numpy((rescaled - np.float32(0.5)) / np.float32(0.5))
 
 
 _SCALED = _scaled_levels()

@@ -10,6 +10,9 @@ from typing import Literal
 from palikit.config import PaliGemmaConfig, TextConfig
 from palikit.errors import ConfigError
 
+BUILT_IN = "nano"
+"""The name of the model that comes with the package; a folder of that name is "./nano"."""
+
 Variant = Literal["pt", "mix", "ft"]
 
 PALIGEMMA_2B = TextConfig()

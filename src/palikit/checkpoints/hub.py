@@ -19,7 +19,9 @@ from huggingface_hub.errors import (
 
 from palikit.checkpoints.layout import find_files
 from palikit.errors import CheckpointError, HubError, InputError, PaliKitError
-from palikit.published import PUBLISHED, find_published
+from palikit.published import BUILT_IN, PUBLISHED, find_published
+
+BUILT_IN_FOLDER = Path(__file__).parents[1] / "nano" / "weights"
 
 _NAME = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 _FILES = ["*.json", "*.safetensors", "tokenizer.model"]
@@ -45,8 +47,8 @@ def resolve(model: str, revision: str | None = None, *, _endpoint: str | None = 
     """The folder or file of a model; models named on the Hugging Face Hub are fetched once.
 
     Args:
-        model: a folder, a `.npz` or `.safetensors` file, or a name such as
-            `google/paligemma2-3b-mix-448`, also with a revision, `owner/name@bfloat16`.
+        model: a folder, a `.npz` or `.safetensors` file, "nano" for the built-in model, or a name
+            such as `google/paligemma2-3b-mix-448`, also with a revision, `owner/name@bfloat16`.
         revision: branch, tag or commit of a model on the Hub.
         _endpoint: another server that answers as the Hub does, for tests.
 
@@ -63,14 +65,16 @@ def resolve(model: str, revision: str | None = None, *, _endpoint: str | None = 
 
 
 def locate(model: str, revision: str | None) -> Path | HubName:
-    """Where a model is, a path or a name; a path that exists comes first. Nothing is fetched.
+    """Where a model is, a path or a name; a path that exists comes first, but for the built-in
+    model. Nothing is fetched.
 
     Raises:
         CheckpointError: a path that does not exist.
         HubError: neither a path nor a name.
         InputError: a revision of a path, or two that differ.
     """
-    if (path := _existing_path(model)) is not None:
+    path = BUILT_IN_FOLDER if model == BUILT_IN else _existing_path(model)
+    if path is not None:
         if revision:
             raise InputError(
                 f'{_shown(model)} is a file or folder here and has no revision "{revision}": leave '

@@ -1,0 +1,100 @@
+"""The stages of nano's training on a few tiny batches: they learn, stop and go on."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from palikit.model.attention import attention_reference
+from palikit.model.mask_codec import load_mask_codec
+from palikit.nano import codec_training, pretraining
+from palikit.nano.architecture import grid_waves, small_attention, waves
+from palikit.nano.dense import CELLS, DenseReading, cell_targets
+from palikit.nano.pretraining import PretrainingOptions, pretrain
+from palikit.nano.scenes import COLORS, KINDS, SceneOptions, draw_scene
+
+
+def test_attention_for_small_models_is_attention() -> None:
+    torch.manual_seed(0)
+    q, k, v = torch.randn(2, 4, 7, 8), torch.randn(2, 2, 9, 8), torch.randn(2, 2, 9, 8)
+    limits = torch.randint(1, 10, (2, 7))
+    for cap in (None, 5.0):
+        for seen in (None, limits):
+            ours = small_attention(q, k, v, seen, 0.3, cap)
+            torch.testing.assert_close(ours, attention_reference(q, k, v, seen, 0.3, cap))
+
+
+def test_cells_show_what_is_drawn_at_their_centre() -> None:
+    scene = draw_scene(4, SceneOptions(160))
+    targets = cell_targets(scene, 20)
+    centre = 8 * np.arange(20) + 4
+    for found in scene.objects:
+        y, x = (np.flatnonzero((centre >= a) & (centre < b)) for a, b in (
+            (found.box.y1, found.box.y2), (found.box.x1, found.box.x2)))
+        for row in y:
+            for column in x:
+                inside = found.visible[
+                    int(centre[row] - found.box.y1), int(centre[column] - found.box.x1)
+                ]
+                if inside:
+                    cell = 20 * row + column
+                    assert KINDS[targets.names[cell, 0] - 1] == found.kind
+                    assert tuple(COLORS)[targets.names[cell, 1] - 1] == found.color
+                    assert targets.boxes[cell] * 160 == pytest.approx(found.box.to_list())
+
+
+def test_readings_come_in_the_raster_order_of_the_cells() -> None:
+    reading = DenseReading(16)
+    tokens = torch.zeros(1, 9, 16)
+    tokens[0, 4] = 1.0  # the patch in the middle of 3 x 3
+    kind = reading(tokens)[0][0, :, 0] - reading(torch.zeros(1, 9, 16))[0][0, :, 0]
+    changed = kind.reshape(3 * CELLS, 3 * CELLS).abs() > 1e-7
+    assert changed[CELLS : 2 * CELLS, CELLS : 2 * CELLS].all()
+    assert changed.sum() == CELLS**2
+
+
+def test_near_places_have_near_waves() -> None:
+    table = waves(torch.linspace(0, 1, 1024), 64)
+    near, far = (table[500] @ table[500 + step] for step in (1, 300))
+    assert near > far
+    assert grid_waves(10, 64).shape == (100, 64)
+
+
+@pytest.mark.e2e
+def test_pretraining_goes_on_where_it_was_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pretraining, "SAVE_EVERY", 2)
+    monkeypatch.setattr(pretraining, "REPORT_EVERY", 2)
+    options = PretrainingOptions(steps=4, batch_size=2, workers=0)
+    whole = load_file(pretrain(tmp_path / "whole", options))
+
+    class Stopped(Exception):
+        pass
+
+    def stop(*_: object) -> None:
+        raise Stopped
+
+    with monkeypatch.context() as broken:
+        save = pretraining._save
+        broken.setattr(pretraining, "_save", lambda *a: (save(*a), stop()))
+        with pytest.raises(Stopped):
+            pretrain(tmp_path / "parts", options)
+    assert json.loads((tmp_path / "parts/step.json").read_text())["step"] == 2
+    parts = load_file(pretrain(tmp_path / "parts", options))
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+@pytest.mark.e2e
+def test_the_codec_learns_and_loads(tmp_path: Path) -> None:
+    path = tmp_path / "mask_codec.safetensors"
+    codec_training.train_codec(path, steps=12, workers=0)
+    codec = load_mask_codec(path)
+    masks = torch.from_numpy(
+        np.stack([codec_training.draw_mask(np.random.default_rng(i))[None] for i in range(8)])
+    )
+    assert codec.encode(masks).shape == (8, 16)
+    assert codec.decode(codec.encode(masks)).shape == (8, 64, 64)
