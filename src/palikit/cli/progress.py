@@ -69,7 +69,7 @@ class Bar:
 
 @contextmanager
 def progress_of(
-    total: int, done: int, *, is_quiet: bool, writes_to_stdout: bool
+    total: int, done: int, *, is_quiet: bool, writes_to_stdout: bool, doing: str = "answering"
 ) -> Iterator[Progress]:
     """The progress that suits where standard error and the answers go.
 
@@ -79,12 +79,13 @@ def progress_of(
         is_quiet: no progress.
         writes_to_stdout: whether answers appear there while the run goes; on a terminal they
             would run into the bar, and are progress enough.
+        doing: what the bar is called.
     """
     if is_quiet:
         yield Silent()
     elif is_terminal(sys.stderr) and not (writes_to_stdout and is_terminal(sys.stdout)):
         with _bar() as bar:
-            yield Bar(bar, bar.add_task("answering", total=total, completed=done))
+            yield Bar(bar, bar.add_task(doing, total=total, completed=done))
     else:
         yield Lines(total, done)
 

@@ -1,0 +1,225 @@
+"""Data sets: `palikit data convert`, and the group that the other commands about data join."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import click
+
+from palikit.cli.command import Command, remark, write_examples
+from palikit.cli.data_check import check, show
+from palikit.cli.options import options_of, read_options
+from palikit.data.options import ConvertOptions, Format, RenderOptions
+from palikit.errors import InputError
+
+if TYPE_CHECKING:
+    from palikit.data.conversion import Written
+    from palikit.data.records import Problem
+    from palikit.data.rows import Encode, Rows
+
+_MAX_SHOWN = 10
+"""Problems of one kind that are told one by one."""
+
+
+class DataGroup(click.Group):
+    """The group `data`, with its examples as `palikit` has them."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The examples, unwrapped."""
+        write_examples(self, formatter)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order they were added."""
+        return list(self.commands)
+
+
+class DataCommand(Command):
+    """A command about data sets: its options belong to no part of running a model."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """All options in one section."""
+        click.Command.format_options(self, ctx, formatter)
+
+
+@click.group(
+    cls=DataGroup,
+    epilog="""\
+palikit data convert bccd/ cells/ --task detect
+palikit data check cells/
+palikit data show cells/""",
+)
+def data() -> None:
+    """Read, check and show data sets for training."""
+
+
+@data.command(
+    cls=DataCommand,
+    epilog="""\
+palikit data convert bccd/ cells/ --task detect
+palikit data convert coco/ out/ --task caption
+palikit data convert nuclei/ out/ --task segment --crop 128 --mask-codec vae-oid.npz
+palikit data convert cppe-5 out/ --hub --task detect --prompt-classes present""",
+)
+@click.argument("source", metavar="SRC")
+@click.argument("destination", metavar="DST")
+@click.option(
+    "--format",
+    "source_format",
+    type=click.Choice(get_args(Format)),
+    default="auto",
+    show_default=True,
+    help="What SRC is written in.",
+)
+@click.option("--hub", is_flag=True, help="SRC is the name of a data set on the Hugging Face Hub.")
+@options_of(ConvertOptions)
+@options_of(RenderOptions, without=("rename",))
+@click.option(
+    "--rename",
+    "renames",
+    multiple=True,
+    metavar="OLD=NEW",
+    help="Give a class another name; can be repeated, and two classes given one name become one.",
+)
+@click.option("--mask-codec", help="File of the mask codec (vae-oid.npz), for --task segment.")
+@click.option(
+    "--model", "-m", envvar="PALIKIT_MODEL", help="Folder of a model whose mask codec is taken."
+)
+@click.pass_context
+def convert(
+    ctx: click.Context,
+    source: str,
+    destination: str,
+    source_format: Format,
+    renames: Sequence[str],
+    mask_codec: str | None,
+    model: str | None,
+    *,
+    hub: bool,
+) -> None:
+    """Rewrite a data set as rows for training.
+
+    SRC is a folder or file in any of the formats of --format; DST is a folder, which gets a file
+    for each split: train.jsonl, val.jsonl, test.jsonl. Pictures stay where they are.
+    """
+    from palikit.data.conversion import prepare, write
+
+    render = replace(read_options(ctx, RenderOptions), rename=tuple(map(_rename, renames)))
+    options = read_options(ctx, ConvertOptions)
+    encode = _encoder(mask_codec, model) if render.task == "segment" else None
+    target = Path(destination)
+    prepared = prepare(
+        source,
+        target,
+        format=source_format,
+        render=render,
+        options=options,
+        encode=encode,
+        hub=hub,
+    )
+    _tell_problems(prepared.rows)
+    if not prepared.rows.rows:
+        raise InputError(f"{source} gives no rows: there is nothing to write")
+    written, turned = write(prepared, target, options)
+    _tell_written(written, prepared.rows, turned)
+
+
+def mask_encoder(file: Path) -> "Encode":
+    """What turns outlines into codes: the encoder of a mask codec, on the CPU.
+
+    Raises:
+        CheckpointError: the file is missing, damaged or no codec.
+    """
+    import torch
+
+    from palikit.masks import Mask
+    from palikit.model.mask_codec import crop_mask, load_mask_codec
+    from palikit.results import Box
+
+    codec = load_mask_codec(file)
+
+    def encode(mask: Mask, box: Box) -> tuple[int, ...]:
+        values = torch.tensor(crop_mask(mask.to_array(), box))
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # for 64 x 64 values, waiting for others takes most of the time
+        try:
+            codes: list[int] = codec.encode(values[None, None])[0].tolist()
+        finally:
+            torch.set_num_threads(threads)
+        return tuple(codes)
+
+    return encode
+
+
+def _encoder(mask_codec: str | None, model: str | None) -> "Encode":
+    """The encoder of the file given, or of the one beside a model.
+
+    Raises:
+        InputError: neither was given, or there is none beside the model.
+    """
+    from palikit.loading import MASK_CODEC_NAMES
+
+    if mask_codec is not None:
+        return mask_encoder(Path(mask_codec))
+    if model is None:
+        raise InputError(
+            "--task segment writes outlines as codes of a mask codec: name its file with "
+            "--mask-codec (vae-oid.npz), or a model that has one with --model"
+        )
+    folder = Path(model) if Path(model).is_dir() else Path(model).parent
+    for name in MASK_CODEC_NAMES:
+        if (folder / name).is_file():
+            return mask_encoder(folder / name)
+    raise InputError(
+        f"there is no mask codec beside {model} ({', '.join(MASK_CODEC_NAMES)}): name its file "
+        "with --mask-codec"
+    )
+
+
+def _rename(text: str) -> tuple[str, str]:
+    old, _, new = text.rpartition("=")
+    if not old.strip() or not new.strip():
+        raise InputError(
+            f'--rename {text!r} cannot be read: expected OLD=NEW, as in "RBC=red cell"'
+        )
+    return old.strip(), new.strip()
+
+
+def _tell_problems(rows: "Rows") -> None:
+    """Every problem in a line, the first of each kind; errors end the command.
+
+    Raises:
+        InputError: there are errors.
+    """
+    by_kind: dict[tuple[bool, str], list[Problem]] = {}
+    for problem in rows.problems:
+        by_kind.setdefault((problem.is_error, problem.kind), []).append(problem)
+    for (is_error, kind), problems in by_kind.items():
+        for problem in problems[:_MAX_SHOWN]:
+            remark(f"error: {problem}" if is_error else str(problem))
+        if len(problems) > _MAX_SHOWN:
+            remark(f"... and {len(problems) - _MAX_SHOWN} more of this kind: {kind}")
+    if count := sum(problem.is_error for problem in rows.problems):
+        raise InputError(f"nothing was written because of {count} error(s) in the data set")
+
+
+def _tell_written(written: "Sequence[Written]", rows: "Rows", turned: int) -> None:
+    for each in written:
+        total = sum(count for _, count in each.objects_by_class)
+        classes = ", ".join(f"{name} {count}" for name, count in each.objects_by_class)
+        objects = f", {total} objects ({classes})" if classes else ""
+        click.echo(f"{each.file}: {each.num_rows} rows{objects}")
+    for kind, count in Counter(problem.kind for problem in rows.problems).items():
+        click.echo(f"noted: {count} x {kind}")
+    if turned:
+        remark(f"{turned} picture(s) lay on their side and were saved anew, upright, as PNG")
+    if all(row.split is None for row in rows.rows):
+        remark(
+            "the data set has no splits and all of it is train: divide it with "
+            "--split train=0.8,val=0.1,test=0.1"
+        )
+
+
+for _command in (check, show):
+    data.add_command(_command)

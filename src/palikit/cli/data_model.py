@@ -1,0 +1,150 @@
+"""What data commands need of a model: tokenizer, picture size, mask codec; no weights."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from palikit.data.check_tokens import TokenLimit, estimated_tokens, text_limit
+from palikit.errors import CheckpointError, InputError
+from palikit.options import LoadOptions
+from palikit.results import Segments
+
+if TYPE_CHECKING:
+    from palikit.tokenizer import Tokenizer
+
+_PATCH = 14
+"""Side of a patch in pixels of every published checkpoint."""
+
+_NO_MODEL_SIZE = 448
+"""Side in pixels that is shown where no model says another."""
+
+
+@dataclass(frozen=True)
+class DataModel:
+    """Of a model, what has to do with data.
+
+    Attributes:
+        tokenizer: None where neither a model nor a file was given.
+        image_size: picture side in pixels.
+        tokens_per_image: image tokens of one picture.
+        text_tokens: of prompt and answer together, that it was trained with.
+        mask_codec_file: None where there is none.
+    """
+
+    tokenizer: "Tokenizer | None"
+    image_size: int
+    tokens_per_image: int
+    text_tokens: int
+    mask_codec_file: Path | None
+
+    def limit(self, max_tokens: int | None) -> TokenLimit:
+        """The limit of text tokens and how they are counted."""
+        most = self.text_tokens if max_tokens is None else max_tokens
+        if self.tokenizer is None:
+            return TokenLimit(most, estimated_tokens, is_exact=False)
+        return TokenLimit(most, self.count_tokens)
+
+    def count_tokens(self, prefix: str, suffix: str) -> int:
+        """<bos>, prefix, newline, suffix and <eos>."""
+        return len(self._ids(prefix, False)) + len(self._ids(suffix, True)) + 3  # noqa: FBT003
+
+    def pieces(self, text: str, allow_special: bool) -> Sequence[str]:  # noqa: FBT001 (a callable's)
+        """The text of each token."""
+        if self.tokenizer is None:
+            return [text]
+        pieces = (self.tokenizer.piece(token) for token in self._ids(text, allow_special))
+        return [(piece or "<control token>").replace("▁", " ") for piece in pieces]
+
+    def _ids(self, text: str, allow_special: bool) -> list[int]:  # noqa: FBT001
+        if self.tokenizer is None:
+            raise AssertionError("tokens are counted without a tokenizer")
+        return self.tokenizer.encode(text, allow_special=allow_special)
+
+
+def mask_decoder(file: Path) -> Callable[[Segments], Segments]:
+    """What gives segments the masks that their codes stand for: a mask codec, on the CPU.
+
+    Raises:
+        CheckpointError: the file is missing, damaged or no codec.
+    """
+    import torch
+
+    from palikit.model.mask_codec import load_mask_codec, paste_mask
+
+    codec = load_mask_codec(file)
+
+    def decode(segments: Segments) -> Segments:
+        if not segments.objects:
+            return segments
+        with torch.inference_mode():
+            values = codec.decode(torch.tensor([found.codes for found in segments])).numpy()
+        size = segments.width, segments.height
+        pairs = zip(segments, values, strict=True)
+        objects = tuple(replace(each, mask=paste_mask(v, each.box, *size)) for each, v in pairs)
+        return replace(segments, objects=objects)
+
+    return decode
+
+
+def open_data_model(model: str | None, options: LoadOptions) -> DataModel:
+    """Of a model, or of a tokenizer file alone, what has to do with data; no weight is read.
+
+    Raises:
+        InputError: an image size that the model cannot have.
+        CheckpointError: missing or damaged files.
+    """
+    if model is None:
+        size = options.image_size or _NO_MODEL_SIZE
+        return _data_model(options, size, _PATCH, text_limit(size), None)
+    from palikit.adapters import find_source
+    from palikit.checkpoints import inspect_checkpoint
+
+    path = find_source(model, options.revision).path
+    found = inspect_checkpoint(path)
+    size = options.image_size or found.image_size
+    patch = found.config.vision_config.patch_size
+    text = found.release.text_length if found.release else text_limit(size)
+    if options.tokenizer is None:
+        options = replace(options, tokenizer=str(_tokenizer_beside(path)))
+    return _data_model(options, size, patch, text, path if path.is_dir() else path.parent)
+
+
+def _data_model(
+    options: LoadOptions, size: int, patch: int, text: int, folder: Path | None
+) -> DataModel:
+    if size % patch:
+        raise InputError(f"--image-size is {size}: it must be a multiple of the patch size {patch}")
+    return DataModel(
+        _tokenizer(options.tokenizer),
+        size,
+        (size // patch) ** 2,
+        text,
+        _mask_codec_file(options.mask_codec, folder),
+    )
+
+
+def _tokenizer_beside(path: Path) -> Path:
+    from palikit.checkpoints import find_tokenizer
+
+    found = find_tokenizer(path)
+    if found is None:
+        raise CheckpointError(
+            f"{path} has no tokenizer.json beside its weights: give one with --tokenizer"
+        )
+    return found
+
+
+def _tokenizer(file: str | None) -> "Tokenizer | None":
+    from palikit.tokenizer import Tokenizer
+
+    return None if file is None else Tokenizer.load(Path(file))
+
+
+def _mask_codec_file(file: str | None, folder: Path | None) -> Path | None:
+    if file is not None or folder is None:
+        return None if file is None else Path(file)
+    from palikit.loading import MASK_CODEC_NAMES
+
+    beside = (folder / name for name in MASK_CODEC_NAMES)
+    return next((found for found in beside if found.is_file()), None)

@@ -1,0 +1,251 @@
+"""COCO: one JSON file a split with images, categories and annotations (cocodataset.org, format).
+
+    instances   bbox [x, y, width, height] in pixels; segmentation: polygons, a list of flat lists
+                x, y, x, y, ..., filled as a union; or run lengths {"size", "counts"}
+    captions    caption
+    iscrowd     1 marks a group that was not told apart
+
+A folder is read as it is published (annotations/instances_train2017.json beside train2017/) and as
+Roboflow exports it (train/_annotations.coco.json among the pictures). Instances and captions of one
+picture become one record. Files of key points and those without annotations are passed over.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from palikit.data.findings import Findings, finite_numbers, read_json, read_text, split_of
+from palikit.data.outlines import box_of_mask, fill_rings
+from palikit.data.records import Annotation, Record, Records
+from palikit.errors import InputError
+from palikit.masks import Mask
+from palikit.results import Box
+
+_PASSED_OVER = ("person_keypoints", "image_info", "stuff_", "panoptic_")
+
+
+@dataclass(frozen=True)
+class _Source:
+    """One file: its name, the names of its categories by id, and where its pictures may lie."""
+
+    name: str
+    categories: Mapping[int, str]
+    folders: tuple[Path, ...]
+    split: str | None
+    masks: bool
+
+
+def read_coco(
+    path: Path, split: str | None = None, *, images: Path | None = None, masks: bool = True
+) -> Records:
+    """Read a COCO file, or a folder of them.
+
+    Args:
+        path: a JSON file, or a folder with one or more.
+        split: only this one; None for all.
+        images: folder of the pictures, where they do not lie where COCO has them.
+        masks: whether outlines are read; filling polygons takes most of the time.
+
+    Raises:
+        InputError: there is no such file, or one that is not COCO.
+    """
+    files = coco_files(path) if path.is_dir() else [path]
+    if not files:
+        raise InputError(f"{path} holds no COCO file: expected JSON with images and annotations")
+    findings = Findings()
+    records: dict[tuple[Path, ...], Record] = {}
+    classes: dict[str, None] = {}
+    for file in files:
+        own = split_of(file.stem) or split_of(file.parent.name)
+        if split not in (None, own):
+            continue
+        content = _content(file)
+        source = _source(file, content, path, images, own, masks=masks)
+        classes.update(dict.fromkeys(source.categories.values()))
+        for record in _records(source, content, findings):
+            earlier = records.get(record.images)
+            records[record.images] = _merged(earlier, record) if earlier else record
+    return Records(tuple(records.values()), tuple(classes), tuple(findings.problems))
+
+
+def coco_files(folder: Path) -> list[Path]:
+    """The COCO files of a folder, its split folders and its folder `annotations`."""
+    found = [*folder.glob("*.json"), *folder.glob("*/*.json")]
+    kept = [path for path in sorted(found) if not path.name.startswith(_PASSED_OVER)]
+    return [path for path in kept if is_coco(path)]
+
+
+def is_coco(path: Path) -> bool:
+    """Whether a file looks like a COCO data set; it is not parsed, as that can take minutes."""
+    try:
+        text = read_text(path).lstrip()
+    except InputError:
+        return False
+    return text.startswith("{") and '"images"' in text and '"annotations"' in text
+
+
+def _content(file: Path) -> dict[str, Any]:
+    value = read_json(file)
+    keys = ("images", "annotations")
+    if not isinstance(value, dict) or not all(isinstance(value.get(key), list) for key in keys):
+        raise InputError(f'{file} is not COCO: expected {{"images": [...], "annotations": [...]}}')
+    return value
+
+
+def _source(
+    file: Path,
+    content: Mapping[str, Any],
+    root: Path,
+    images: Path | None,
+    split: str | None,
+    *,
+    masks: bool,
+) -> _Source:
+    categories = {
+        each["id"]: str(each["name"])
+        for each in content.get("categories", [])
+        if isinstance(each, dict) and {"id", "name"} <= each.keys()
+    }
+    folders = (images,) if images is not None else tuple(_folders(file, split))
+    name = str(file.relative_to(root)) if file != root else file.name
+    return _Source(name, categories, folders, split, masks)
+
+
+def _folders(file: Path, split: str | None) -> list[Path]:
+    """Where a file's pictures may lie: beside it, and where COCO has them."""
+    here, above = file.parent, file.parent.parent
+    last = file.stem.rpartition("_")[2]  # train2017 of instances_train2017
+    names = dict.fromkeys(["images", last, f"images/{last}", *([split] if split else [])])
+    folders = [here, *(here / name for name in names)]
+    if here.name == "annotations":
+        folders += [above, *(above / name for name in names)]
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def _records(source: _Source, content: Mapping[str, Any], findings: Findings) -> list[Record]:
+    by_image: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
+    known = {each.get("id") for each in content["images"] if isinstance(each, dict)}
+    for annotation in content["annotations"]:
+        if not isinstance(annotation, dict) or annotation.get("image_id") not in known:
+            findings.error(
+                f"{source.name}, annotation {_id(annotation)}",
+                f"its image_id {_id(annotation, 'image_id')} is not among the images: add the "
+                "image, or remove the annotation",
+                "unknown image",
+            )
+        else:
+            by_image[annotation["image_id"]].append(annotation)
+    found = (
+        _record(source, each, by_image.get(each.get("id"), ()), findings)
+        for each in content["images"]
+        if isinstance(each, dict)
+    )
+    return [record for record in found if record is not None]
+
+
+def _record(
+    source: _Source,
+    image: Mapping[str, Any],
+    annotations: Sequence[Mapping[str, Any]],
+    findings: Findings,
+) -> Record | None:
+    name = str(image.get("file_name", ""))
+    where = f"{source.name}, image {image.get('id')} ({name})"
+    stated = finite_numbers([image.get("width"), image.get("height")], 2)
+    size = (int(stated[0]), int(stated[1])) if stated else None
+    picture = findings.picture(name, source.folders, where, size)
+    if picture is None:
+        return None
+    captions = tuple(str(each["caption"]).strip() for each in annotations if "caption" in each)
+    marked = [each for each in annotations if "caption" not in each]
+    objects = [_object(source, each, picture[1:], findings) for each in marked]
+    return Record(
+        images=(picture[0],),
+        width=picture[1],
+        height=picture[2],
+        objects=tuple(each for each in objects if each) if source.categories else None,
+        captions=captions,
+        split=source.split,
+        where=where,
+    )
+
+
+def _object(
+    source: _Source, annotation: Mapping[str, Any], size: tuple[int, int], findings: Findings
+) -> Annotation | None:
+    where = f"{source.name}, annotation {_id(annotation)}"
+    category = annotation.get("category_id")
+    label = source.categories.get(category) if isinstance(category, int) else None
+    if label is None:
+        findings.error(
+            where,
+            f"its category_id {category!r} is not among the categories "
+            f"({', '.join(map(str, source.categories))}): add the category, or correct the id",
+            "unknown category",
+        )
+        return None
+    try:
+        mask = _mask(annotation.get("segmentation"), size) if source.masks else None
+        box = _box(annotation, mask, size)
+    except InputError as error:
+        findings.error(where, str(error), "unreadable object")
+        return None
+    return Annotation(label, box, mask, crowd=bool(annotation.get("iscrowd")))
+
+
+def _box(annotation: Mapping[str, Any], mask: Mask | None, size: tuple[int, int]) -> Box:
+    numbers = finite_numbers(annotation.get("bbox"), 4)
+    if numbers is not None:
+        x, y, width, height = numbers
+        return Box(x, y, x + width, y + height)
+    if "bbox" not in annotation:
+        outline = mask or _mask(annotation.get("segmentation"), size)
+        if outline is not None and (box := box_of_mask(outline)) is not None:
+            return box
+    raise InputError(
+        f"its bbox is {annotation.get('bbox')!r}: expected [x, y, width, height] in pixels"
+    )
+
+
+def _mask(segmentation: Any, size: tuple[int, int]) -> Mask | None:
+    """The outline of an annotation; None where there is none.
+
+    Raises:
+        InputError: neither polygons nor run lengths, or of a picture of another size.
+    """
+    if not segmentation:
+        return None
+    if isinstance(segmentation, dict):
+        mask = Mask.from_rle(segmentation)
+        if (mask.width, mask.height) != size:
+            raise InputError(
+                f"its segmentation is of {mask.width} x {mask.height} pixels and the picture has "
+                f"{size[0]} x {size[1]}: give the outline in this picture's pixels"
+            )
+        return mask
+    rings = [_ring(each) for each in segmentation] if isinstance(segmentation, list) else []
+    if not rings:
+        raise InputError(
+            "its segmentation is neither a list of polygons nor run lengths: expected "
+            '[[x, y, x, y, x, y, ...]] or {"size": [height, width], "counts": ...}'
+        )
+    return fill_rings(rings, *size)
+
+
+def _ring(flat: Any) -> list[tuple[float, float]]:
+    numbers = finite_numbers(flat, len(flat)) if isinstance(flat, list) else None
+    if numbers is None or len(numbers) % 2:
+        raise InputError("a polygon of its segmentation is not a flat list x, y, x, y, ...")
+    return list(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def _merged(one: Record, other: Record) -> Record:
+    """What two files say about one picture."""
+    objects = one.objects if other.objects is None else (*(one.objects or ()), *other.objects)
+    return replace(one, objects=objects, captions=one.captions + other.captions)
+
+
+def _id(annotation: Any, key: str = "id") -> Any:
+    return annotation.get(key, "(none)") if isinstance(annotation, dict) else "(not an object)"

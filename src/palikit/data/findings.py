@@ -1,0 +1,199 @@
+"""What readers share: collecting what is wrong, finding pictures and measuring them."""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from PIL import Image
+
+from palikit.data.records import Problem
+from palikit.errors import InputError
+from palikit.pictures import PICTURE_SUFFIXES, opened
+
+_ORIENTATION = 0x0112
+_ON_ITS_SIDE = range(5, 9)
+"""EXIF orientations that exchange width and height (EXIF 2.3, tag 0x0112)."""
+
+_SPLIT_OF_WORD = {
+    "train": "train",
+    "training": "train",
+    "trainval": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
+_SPLIT_WORD = re.compile(
+    rf"(?<![a-z])({'|'.join(sorted(_SPLIT_OF_WORD, key=len, reverse=True))})(?![a-z])"
+)
+
+
+class Findings:
+    """The problems of one source, in the order they are met."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+
+    def error(self, where: str, what: str, kind: str) -> None:
+        """Something that would make training wrong."""
+        self.problems.append(Problem(where, what, is_error=True, kind=kind))
+
+    def note(self, where: str, what: str, kind: str) -> None:
+        """Something left out or dealt with."""
+        self.problems.append(Problem(where, what, is_error=False, kind=kind))
+
+    def picture(
+        self, name: str, folders: Sequence[Path], where: str, stated: tuple[int, int] | None = None
+    ) -> tuple[Path, int, int] | None:
+        """A picture's path and upright size in pixels; None, with the reason noted, without one.
+
+        Args:
+            name: as the source has it, relative to one of `folders`, or absolute.
+            folders: where to look, in this order.
+            where: the place in the source.
+            stated: width and height that the source gives, where it does.
+        """
+        path = find_picture(name, folders)
+        if path is None:
+            self.error(
+                where,
+                f"there is no picture {name} in {' or '.join(map(str, folders))}: put it there, "
+                "or name the folder with --images",
+                "missing picture",
+            )
+            return None
+        try:
+            size = upright_size(path)
+        except InputError as error:
+            self.error(where, str(error), "unreadable picture")
+            return None
+        if stated is not None and min(stated) > 0 and stated != size:
+            self.error(where, _other_size(path, size, stated), "other picture size")
+            return None
+        return path, *size
+
+
+def find_picture(name: str, folders: Sequence[Path]) -> Path | None:
+    """The absolute path of a picture; names may use either kind of slash."""
+    plain = name.replace("\\", "/")
+    for folder in folders:
+        path = folder / plain
+        if plain and path.is_file():
+            return path.absolute()
+    return None
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The picture files right in a folder, by their endings, in the order of their names."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """Width and height in pixels once the EXIF orientation is applied; no pixel is decoded.
+
+    Raises:
+        InputError: as of `palikit.pictures.load_picture`.
+    """
+    width, height = (size := stored_size(path))[:2]
+    return (height, width) if size[2] in _ON_ITS_SIDE else (width, height)
+
+
+def stored_size(path: Path) -> tuple[int, int, int]:
+    """Width and height in pixels as stored, and the EXIF orientation, 1 to 8.
+
+    Raises:
+        InputError: as of `upright_size`.
+    """
+    with opened(path) as picture:
+        if picture.format == "PNG" and not _has_text_chunks(path):
+            return *picture.size, 1
+        return *picture.size, _orientation(picture)
+
+
+def split_of(name: str) -> str | None:
+    """The split that a file or folder name speaks of, as "train", "val" or "test"."""
+    found = _SPLIT_WORD.findall(name.lower())
+    return _SPLIT_OF_WORD[found[-1]] if found else None
+
+
+def split_name(name: str | None) -> str | None:
+    """A split's own name in the one spelling used here: valid and validation are val."""
+    return None if not name else _SPLIT_OF_WORD.get(name.lower(), name)
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file.
+
+    Raises:
+        InputError: the file cannot be opened or is not JSON.
+    """
+    try:
+        return json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not JSON ({error}): expected a whole JSON file") from error
+
+
+def read_text(path: Path) -> str:
+    """A text file, in UTF-8 with or without its mark.
+
+    Raises:
+        InputError: the file cannot be opened or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8 text: save it in UTF-8") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def finite_numbers(values: Any, count: int) -> tuple[float, ...] | None:
+    """So many finite numbers, from numbers or their texts; None if it is anything else."""
+    if not isinstance(values, list | tuple) or len(values) != count:
+        return None
+    try:
+        numbers = tuple(float(value) for value in values)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return numbers if all(map(math.isfinite, numbers)) else None
+
+
+def _other_size(path: Path, size: tuple[int, int], stated: tuple[int, int]) -> str:
+    sizes = f"states {stated[0]} x {stated[1]} pixels and {path.name} has {size[0]} x {size[1]}"
+    if stated == size[::-1]:
+        return (
+            f"it {sizes} once turned upright by its EXIF orientation: its labels were drawn on "
+            "the picture lying on its side; remove the orientation tag from the picture"
+        )
+    return f"it {sizes}: give the picture that was labelled, or correct the labels"
+
+
+def _orientation(picture: Image.Image) -> int:
+    try:
+        return int(picture.getexif().get(_ORIENTATION, 1))
+    except Exception:  # as in palikit.pictures: a damaged EXIF block says nothing
+        return 1
+
+
+def _has_text_chunks(path: Path) -> bool:
+    """Whether a PNG file can hold an orientation: in an EXIF block, or in one of its texts.
+
+    Pillow decodes a PNG whole to answer, as such chunks may follow the pixels; this skips them.
+    Layout of a chunk (PNG, section 5.3): length, big-endian in 4 bytes; type; data; 4 bytes of CRC.
+    """
+    with path.open("rb") as stream:
+        stream.seek(8)
+        return any(kind in (b"eXIf", b"tEXt", b"zTXt", b"iTXt") for kind in _chunks(stream))
+
+
+def _chunks(stream: BinaryIO) -> Iterator[bytes]:
+    while len(head := stream.read(8)) == 8:
+        yield head[4:]
+        stream.seek(int.from_bytes(head[:4], "big") + 4, 1)
