@@ -1,0 +1,1 @@
+"""How good a model is: metrics as pure functions, and the validation of a training run."""

@@ -1,0 +1,133 @@
+"""Rows of a data set as questions to a model, and what their answers should have been."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Literal
+
+import torch
+
+from palikit import tasks
+from palikit.data.options import DataTask
+from palikit.data.rows import Row
+from palikit.errors import InputError
+from palikit.evaluation.metrics.objects import TrueObject
+from palikit.model.mask_codec import MaskCodec, paste_mask
+from palikit.pictures import load_picture
+from palikit.request import Request
+from palikit.results import Detections, Segments
+from palikit.tasks import Task, TaskName
+from palikit.vocab import Coordinates, MaskEdges
+
+_TEXT_TASKS: dict[DataTask, TaskName] = {"caption": "caption", "vqa": "answer", "ocr": "ocr"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A row and the task that is asked of the model about it; the prompt is the row's, verbatim."""
+
+    row: Row
+    task: Task
+
+
+@dataclass(frozen=True)
+class TruthReader:
+    """How suffixes become objects in pixels: as the predictor reads its own answers."""
+
+    coordinates: Coordinates
+    mask_codec: MaskCodec | None
+    mask_edges: MaskEdges
+
+    def __call__(self, case: Case, width: int, height: int) -> tuple[TrueObject, ...]:
+        """The exact objects of the row where it has them, else those of its first suffix."""
+        row, task = case.row, case.task
+        if row.objects is not None:
+            found = tuple(
+                TrueObject(each.label, each.box, each.mask, crowd=each.crowd)
+                for each in row.objects
+            )
+            label = task.labels[0] if task.name == "refer" else None
+            return tuple(replace(each, label=label or each.label) for each in found)
+        result = tasks.parse(task, row.suffixes[0], width, height, coordinates=self.coordinates)
+        if isinstance(result, Segments):
+            return self._with_masks(result)
+        if isinstance(result, Detections):
+            return tuple(TrueObject(each.label, each.box) for each in result)
+        return ()
+
+    def _with_masks(self, segments: Segments) -> tuple[TrueObject, ...]:
+        if not segments.objects or self.mask_codec is None:
+            return tuple(TrueObject(each.label, each.box) for each in segments)
+        with torch.inference_mode():
+            values = self.mask_codec.decode(torch.tensor([each.codes for each in segments]))
+        size = (segments.width, segments.height)
+        return tuple(
+            TrueObject(
+                each.label,
+                each.box,
+                paste_mask(value.numpy(), each.box, *size, edges=self.mask_edges),
+            )
+            for each, value in zip(segments, values, strict=True)
+        )
+
+
+def make_cases(rows: Sequence[Row], task: DataTask) -> tuple[Case, ...]:
+    """The question of each row.
+
+    A row of `segment` without a label in its suffix, and whose prompt is no `segment ...`, is a
+    referring expression. Where the labels of a prompt are not those of the truth, as in
+    "detect all classes", every class of the data set may be answered.
+    """
+    if task not in ("detect", "segment"):
+        return tuple(Case(row, Task(_TEXT_TASKS[task], row.prefix)) for row in rows)
+    labels = [_labels(row) for row in rows]
+    classes = tuple(dict.fromkeys(each for found in labels for each in found if each))
+    asked = [tasks.task_from_prompt(row.prefix) for row in rows]
+    free = {
+        each.prompt
+        for each, found in zip(asked, labels, strict=True)
+        if each.name != task or not set(found) <= set(each.labels)
+    }
+    return tuple(
+        Case(row, _object_task(row, task, each, found, classes if each.prompt in free else None))
+        for row, each, found in zip(rows, asked, labels, strict=True)
+    )
+
+
+def requests_of(cases: Sequence[Case]) -> Iterator[Request]:
+    """Requests whose pictures are opened when their turn comes; once for neighbours that share.
+
+    Raises:
+        InputError: a picture is missing or damaged; the message names the row.
+    """
+    for _, group in groupby(cases, key=lambda case: case.row.images):
+        sharing = list(group)
+        row = sharing[0].row
+        try:
+            pictures = tuple(load_picture(path) for path in row.images)
+        except InputError as error:
+            raise InputError(f"{row.where}: {error}") from None
+        name = ", ".join(map(str, row.images))
+        yield from (Request(pictures, case.task, name) for case in sharing)
+
+
+def _object_task(
+    row: Row,
+    task: Literal["detect", "segment"],
+    asked: Task,
+    labels: tuple[str, ...],
+    classes: tuple[str, ...] | None,
+) -> Task:
+    """The task of one row; `classes` are those of the set where its prompt does not name them."""
+    if classes is None:
+        return replace(asked, prompt=row.prefix)
+    if task == "segment" and asked.name != task and "" in labels:
+        return Task("refer", row.prefix, (row.prefix.strip(),))
+    return Task(task, row.prefix, classes)
+
+
+def _labels(row: Row) -> tuple[str, ...]:
+    """Labels of the row's suffix, which is what the model was taught to write; "" for none."""
+    # The size does not matter for labels, and codes are read over.
+    result = tasks.parse(Task("detect", ""), row.suffixes[0], 1, 1)
+    return tuple(each.label for each in result) if isinstance(result, Detections) else ()

@@ -1,0 +1,1 @@
+"""Metrics: pure functions of truths and answers, each true to a named original. No torch."""

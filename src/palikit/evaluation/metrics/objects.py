@@ -1,0 +1,113 @@
+"""Objects that are there and objects that were found, and how far they overlap."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from palikit.errors import InputError
+from palikit.masks import Mask, iou
+from palikit.results import Box, Detection, Segment
+
+Shape = Literal["box", "mask"]
+"""What of two objects is laid over each other."""
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TrueObject:
+    """An object that is in the picture.
+
+    Attributes:
+        label: its class.
+        box: in pixels.
+        mask: in the whole picture, where known.
+        crowd: a region of many objects of the class: never missed, and what is found in it is
+            neither right nor wrong.
+        area: in square pixels, for the classes of size; the mask's, else the box's, where None.
+            (COCO's annotations state the area of the outline, also where boxes are measured.)
+    """
+
+    label: str
+    box: Box
+    mask: Mask | None = None
+    crowd: bool = False
+    area: float | None = None
+
+
+@dataclass(frozen=True)
+class PictureObjects:
+    """What is in one picture, what was found there, and which classes were asked for."""
+
+    truth: tuple[TrueObject, ...]
+    found: tuple[Detection | Segment, ...]
+    asked: tuple[str, ...] = ()
+
+
+def area_of(item: TrueObject | Detection | Segment, shape: Shape) -> float:
+    """Square pixels of an object; of a truth its stated area, or its mask's, come first."""
+    if isinstance(item, TrueObject):
+        if item.area is not None:
+            return item.area
+        if item.mask is not None:
+            return float(item.mask.area)
+    return float(_mask(item).area) if shape == "mask" else item.box.width * item.box.height
+
+
+def overlaps(
+    found: Sequence[Detection | Segment], truth: Sequence[TrueObject], shape: Shape
+) -> Floats:
+    """Intersection over union of each found object with each true one: float64[F, T].
+
+    With a crowd the intersection is divided by the found object's area alone, as in COCO's
+    definition: an object within a crowd overlaps it by 1.
+
+    Raises:
+        InputError: masks are asked for and an object has none, or it is of another picture's size.
+    """
+    if not found or not truth:
+        return np.zeros((len(found), len(truth)))
+    crowd = np.array([item.crowd for item in truth], np.bool_)
+    if shape == "box":
+        return _box_overlaps(_corners(found), _corners(truth), crowd)
+    return np.array([[_mask_overlap(one, item) for item in truth] for one in found])
+
+
+def mask_intersection(a: Mask, b: Mask) -> int:
+    """Pixels that are inside both masks, which are of one picture."""
+    ratio = iou(a, b)
+    # i / (a + b - i) = r gives i back up to rounding, and i is whole.
+    return round(ratio / (1 + ratio) * (a.area + b.area))
+
+
+def _box_overlaps(found: Floats, truth: Floats, crowd: npt.NDArray[np.bool_]) -> Floats:
+    low = np.maximum(found[:, None, :2], truth[None, :, :2])
+    high = np.minimum(found[:, None, 2:], truth[None, :, 2:])
+    shared = np.prod(np.clip(high - low, 0, None), axis=2)
+    found_area, true_area = (np.prod(each[:, 2:] - each[:, :2], axis=1) for each in (found, truth))
+    whole = found_area[:, None] + np.where(crowd, 0.0, true_area - shared)
+    return np.where(whole > 0, shared / np.where(whole > 0, whole, 1.0), 0.0)
+
+
+def _mask_overlap(found: Detection | Segment, truth: TrueObject) -> float:
+    a, b = _mask(found), _mask(truth)
+    if not truth.crowd:
+        return iou(a, b)
+    return mask_intersection(a, b) / a.area if a.area else 0.0
+
+
+def _corners(items: Sequence[TrueObject | Detection | Segment]) -> Floats:
+    return np.array([item.box.to_list() for item in items], np.float64).reshape(-1, 4)
+
+
+def _mask(item: TrueObject | Detection | Segment) -> Mask:
+    mask = None if isinstance(item, Detection) else item.mask
+    if mask is None:
+        raise InputError(
+            f"an object of class {item.label!r} has no mask: measure boxes, or give the mask codec "
+            "that turns segmentation codes into masks"
+        )
+    return mask

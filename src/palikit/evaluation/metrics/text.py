@@ -1,0 +1,125 @@
+"""Comparing texts: equality, and the number of edits between them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+Answers = Sequence[str]
+"""The texts that would all be right for one question; at least one."""
+
+
+@dataclass(frozen=True)
+class ErrorRate:
+    """Edits over the length of what should have been written; above 1 where much was added.
+
+    Attributes:
+        errors: insertions, deletions and substitutions in all texts.
+        length: characters or words of all references.
+    """
+
+    errors: int
+    length: int
+
+    @property
+    def rate(self) -> float:
+        """Errors a character or word; of empty references, the plain number of errors."""
+        return self.errors / max(self.length, 1)
+
+
+def exact_match(
+    found: Sequence[str],
+    answers: Sequence[Answers],
+    *,
+    ignore_case: bool = True,
+    ignore_space: bool = True,
+) -> float:
+    """The share of texts that equal one of their answers, in [0, 1]; 0 of no text.
+
+    With both options off it is big_vision's rule for GQA, AI2D and the like
+    (`evaluators/proj/paligemma/transfers/vqa.py`), with `ignore_case` its rule for OCR-VQA. Space
+    is ignored by joining words by one blank and dropping it at the ends. Nothing else is
+    normalised: "2" is not "two".
+    """
+    pairs = zip(found, answers, strict=True)
+    hits = [
+        is_exact(text, right, ignore_case=ignore_case, ignore_space=ignore_space)
+        for text, right in pairs
+    ]
+    return sum(hits) / len(hits) if hits else 0.0
+
+
+def is_exact(
+    text: str, answers: Answers, *, ignore_case: bool = True, ignore_space: bool = True
+) -> bool:
+    """Whether a text equals one of its answers, as `exact_match` counts it."""
+    wanted = {_normal(each, ignore_case, ignore_space) for each in answers}
+    return _normal(text, ignore_case, ignore_space) in wanted
+
+
+def character_error_rate(found: Sequence[str], answers: Sequence[Answers]) -> ErrorRate:
+    """Edits of characters over all texts: `jiwer.cer`, and the CER of antoniorv6/SMT.
+
+    Of several answers the one with the lowest rate is taken. Case and space count; characters are
+    Unicode code points.
+    """
+    return _pooled([_nearest(text, right) for text, right in zip(found, answers, strict=True)])
+
+
+def word_error_rate(found: Sequence[str], answers: Sequence[Answers]) -> ErrorRate:
+    """Edits of words between white space over all texts: `jiwer.wer`; otherwise as the above."""
+    return _pooled(
+        [
+            _nearest(text.split(), [each.split() for each in right])
+            for text, right in zip(found, answers, strict=True)
+        ]
+    )
+
+
+def text_similarity(found: Sequence[str], answers: Sequence[Answers]) -> float:
+    """Mean of `similarity` over all texts, in [0, 1]; 0 of no text.
+
+    For choosing between checkpoints where the task has no metric of its own; no benchmark's score.
+    """
+    values = [similarity(text, right) for text, right in zip(found, answers, strict=True)]
+    return sum(values) / len(values) if values else 0.0
+
+
+def similarity(text: str, answers: Answers) -> float:
+    """1 - edits / length of the longer text, of the nearest answer; 1 is equal, in [0, 1].
+
+    ANLS (Biten et al., arXiv 1905.13648) without its threshold; case and space count.
+    """
+    return max(1 - edit_distance(text, each) / max(len(text), len(each), 1) for each in answers)
+
+
+def edit_distance(a: Sequence[object], b: Sequence[object]) -> int:
+    """Levenshtein's distance: least insertions, deletions and substitutions that turn a into b."""
+    numbers: dict[object, int] = {}
+    first, second = (
+        np.array([numbers.setdefault(each, len(numbers)) for each in text], np.int64)
+        for text in (a, b)
+    )
+    places = np.arange(len(second) + 1)
+    row = places
+    for count, item in enumerate(first, start=1):
+        best = np.empty_like(row)
+        best[0] = count
+        best[1:] = np.minimum(row[1:] + 1, row[:-1] + (second != item))
+        # Insertions run along the row: best[j] = min over k <= j of best[k] + (j - k).
+        row = np.minimum.accumulate(best - places) + places
+    return int(row[-1])
+
+
+def _nearest(text: Sequence[object], answers: Sequence[Sequence[object]]) -> ErrorRate:
+    rates = [ErrorRate(edit_distance(text, each), len(each)) for each in answers]
+    return min(rates, key=lambda each: each.rate)
+
+
+def _pooled(rates: Sequence[ErrorRate]) -> ErrorRate:
+    return ErrorRate(sum(each.errors for each in rates), sum(each.length for each in rates))
+
+
+def _normal(text: str, ignore_case: bool, ignore_space: bool) -> str:  # noqa: FBT001
+    folded = text.lower() if ignore_case else text
+    return " ".join(folded.split()) if ignore_space else folded

@@ -1,0 +1,86 @@
+"""Edits, rates and equality of texts, against other implementations and by hand."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from palikit.evaluation.metrics.text import (
+    character_error_rate,
+    edit_distance,
+    exact_match,
+    similarity,
+    text_similarity,
+    word_error_rate,
+)
+from tests.conftest import shared
+
+texts = st.text(alphabet="ab é猫", max_size=12)
+
+
+@given(texts, texts)
+def test_the_distance_is_that_of_rapidfuzz(a: str, b: str) -> None:
+    distance = pytest.importorskip("rapidfuzz.distance").Levenshtein.distance
+    assert edit_distance(a, b) == distance(a, b)
+    assert edit_distance(a.split(), b.split()) == distance(a.split(), b.split())
+
+
+@given(texts, texts)
+def test_the_distance_is_that_of_the_plain_table(a: str, b: str) -> None:
+    row = list(range(len(b) + 1))
+    for i, letter in enumerate(a, 1):
+        before, row = row, [i]
+        for j, other in enumerate(b, 1):
+            row.append(min(before[j] + 1, row[-1] + 1, before[j - 1] + (letter != other)))
+    assert edit_distance(a, b) == row[-1] == edit_distance(b, a)
+
+
+def test_error_rates_pool_all_texts() -> None:
+    found, right = ["kitten", "a"], [["sitting"], ["abc"]]
+    characters = character_error_rate(found, right)
+    assert (characters.errors, characters.length, characters.rate) == (5, 10, 0.5)
+    words = word_error_rate(["the  cat sat", ""], [["the cat sits"], ["on it"]])
+    assert (words.errors, words.length) == (3, 5)
+
+
+def test_the_nearest_of_several_answers_counts() -> None:
+    assert character_error_rate(["cats"], [["dog", "cat"]]).errors == 1
+    assert similarity("cats", ["dog", "cat"]) == 0.75
+
+
+def test_writing_much_where_nothing_is_right_costs_more_than_one() -> None:
+    assert character_error_rate(["abcd"], [["x"]]).rate == 4.0
+    assert character_error_rate(["abcd"], [[""]]).rate == 4.0
+    assert character_error_rate([""], [[""]]).rate == 0.0
+
+
+def test_case_and_space_are_ignored_unless_asked_for() -> None:
+    found, right = [" Two  Cats"], [["two cats"]]
+    assert exact_match(found, right) == 1.0
+    assert exact_match(found, right, ignore_case=False) == 0.0
+    assert exact_match(found, right, ignore_space=False) == 0.0
+
+
+def test_any_of_the_answers_is_right() -> None:
+    assert exact_match(["b", "x"], [["a", "b"], ["a", "b"]]) == 0.5
+
+
+def test_similarity_is_one_for_equal_and_zero_for_unlike_texts() -> None:
+    assert text_similarity(["", "abc", "xyz"], [[""], ["abc"], ["abc"]]) == pytest.approx(2 / 3)
+    assert text_similarity([], []) == 0.0
+
+
+def test_the_golden_pairs_match_exactly_as_published() -> None:
+    cases = json.loads(shared("golden", "anls_chartqa_pix2struct", "cases.json").read_text())
+    share = exact_match(
+        cases["predictions"], cases["targets"], ignore_case=False, ignore_space=False
+    )
+    assert 100 * share == cases["published"]["exact_match"]
+
+
+def test_the_golden_receipts_are_as_similar_as_their_anls_says() -> None:
+    rows = json.loads(shared("golden", "anls_sroie", "cases.json").read_text())["rows"]
+    for row in rows:
+        value = similarity(row["prediction"], row["targets"])
+        assert row["anls_case_lt"] == pytest.approx(value if value > 0.5 else 0.0, abs=1e-9)
