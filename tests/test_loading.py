@@ -52,7 +52,7 @@ def test_every_option_reaches_its_place(folder: Path, monkeypatch: pytest.Monkey
         asked.append((model, revision))
         return folder
 
-    monkeypatch.setattr("palikit.loading.resolve", resolve)
+    monkeypatch.setattr("palikit.adapters.source.resolve", resolve)
     loaded = palikit.load(
         "owner/name",
         revision="bfloat16",

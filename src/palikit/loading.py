@@ -1,10 +1,12 @@
 """`load`: from the name of a model to a `Predictor`."""
 
+import warnings
 from pathlib import Path
 
 import torch
 
-from palikit.checkpoints import Checkpoint, find_tokenizer, load_checkpoint, resolve
+from palikit.adapters import find_source, merge_adapter
+from palikit.checkpoints import Checkpoint, find_tokenizer, load_checkpoint
 from palikit.checkpoints.layout import find_files
 from palikit.errors import CheckpointError, InputError
 from palikit.model.mask_codec import MaskCodec, load_mask_codec
@@ -24,6 +26,7 @@ def load(
     device: str = "auto",
     dtype: DType = "auto",
     revision: str | None = None,
+    adapter: str | None = None,
     image_size: int | None = None,
     resize: Resize = "bicubic",
     coordinates: Coordinates = "1023",
@@ -35,10 +38,13 @@ def load(
 
     Args:
         model: a folder, a `.safetensors` or `.npz` file, or a name on the Hub such as
-            "google/paligemma2-3b-mix-448", with "@revision" or without.
+            "google/paligemma2-3b-mix-448", with "@revision" or without; also the folder or name of
+            an adapter, which says itself what its base is.
         device: "auto" (the first CUDA device, else the CPU) or any torch device.
         dtype: "auto" keeps the checkpoint's own.
         revision: branch, tag or commit of a name on the Hub.
+        adapter: a LoRA adapter's folder or name on the Hub, from PaliKit or PEFT; it is added into
+            the weights. There is a warning where it was trained on a model of another name.
         image_size: picture side in pixels, where not the checkpoint's own.
         resize: "bicubic" (transformers), "bilinear" or "bilinear_no_antialias" (big_vision).
         coordinates: grid of the location tokens, "1023" (the authors' code) or "1024".
@@ -56,6 +62,7 @@ def load(
         device=device,
         dtype=dtype,
         revision=revision,
+        adapter=adapter,
         image_size=image_size,
         resize=resize,
         coordinates=coordinates,
@@ -70,16 +77,20 @@ def load_with(model: str, options: LoadOptions) -> Predictor:
     """As `load`, with the options in one value."""
     if not model:
         raise InputError("the name of the model is empty: give a folder, a file or owner/name")
-    path = resolve(model, options.revision)
-    find_files(path)  # what holds no weights is told before a tokenizer is missed there
-    text = Tokenizer.load(_tokenizer_path(path, options.tokenizer))
+    source = find_source(model, options.revision, options.adapter)
+    find_files(source.path)  # what holds no weights is told before a tokenizer is missed there
+    text = Tokenizer.load(_tokenizer_path(source.path, options.tokenizer))
     checkpoint = load_checkpoint(
-        path,
+        source.path,
         dtype=pick_dtype(options.dtype),
         device=pick_device(options.device),
         image_size=options.image_size,
     )
     _check_tokenizer(text, checkpoint)
+    if source.adapter is not None:
+        merge_adapter(checkpoint.model, source.adapter)
+    if source.remark is not None:
+        warnings.warn(source.remark, UserWarning, stacklevel=2)
     image_size = checkpoint.config.vision_config.image_size
     return Predictor(
         checkpoint.model,
@@ -87,7 +98,7 @@ def load_with(model: str, options: LoadOptions) -> Predictor:
         name=model,
         coordinates=options.coordinates,
         mask_edges=options.mask_edges,
-        mask_codec=_mask_codec(path, options.mask_codec),
+        mask_codec=_mask_codec(source.path, options.mask_codec),
     )
 
 

@@ -75,6 +75,10 @@ class LoadOptions:
     device: str = option("auto", "Where to run: auto, cpu, cuda, cuda:1, mps.")
     dtype: DType = option("auto", "Precision of the weights; auto keeps the checkpoint's own.")
     revision: str | None = option(None, "Branch, tag or commit of a model named on the Hub.")
+    adapter: str | None = option(
+        None,
+        "LoRA adapter to add to the model: a folder, or a name on the Hub; from PaliKit or PEFT.",
+    )
     image_size: int | None = option(
         None,
         "Picture side in pixels, a multiple of the patch size; the position table is resampled "

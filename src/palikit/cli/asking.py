@@ -1,6 +1,7 @@
 """A verb at work: check what can be checked, load the model, ask, and let nothing finished go."""
 
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from palikit.cli.saving import Drawings, is_finished, keep_inputs
 from palikit.errors import InputError, PaliKitError
 from palikit.options import GenerationOptions, LoadOptions
 from palikit.prediction import Prediction
+from palikit.published import BUILT_IN
 from palikit.records import Layout, prediction_from_dict
 from palikit.urls import MAX_BYTES
 
@@ -36,6 +38,12 @@ _NO_MASKS = (
     "masks need vae-oid.npz, published by the authors of big_vision as "
     "gs://big_vision/paligemma/vae-oid.npz: pass --mask-codec or put it beside the model "
     "(boxes and codes are written without it)"
+)
+
+_NANO = (
+    "using nano, the small built-in model: a demonstration that knows shapes, pictograms and printed "
+    "capitals of drawn scenes only; for real pictures name another with --model, such as "
+    "google/paligemma2-3b-mix-448"
 )
 
 _MAX_REMARKS = 10
@@ -74,7 +82,9 @@ def ask(ctx: click.Context, inputs: Sequence[str], question: Question, model: st
             return
         run.begin(question)
         if run.todo:
-            if is_terminal(sys.stderr) and not options.quiet:
+            if model == BUILT_IN and not options.quiet:
+                remark(_NANO)
+            elif is_terminal(sys.stderr) and not options.quiet:
                 remark(f"loading {model}")
             predictor = load_predictor(model, loading)
             has_masks = question.task in ("segment", "refer")
@@ -90,7 +100,12 @@ def load_predictor(model: str, options: LoadOptions) -> "Predictor":
     """The model; everything before this is quick."""
     from palikit.loading import load_with
 
-    return load_with(model, options)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", UserWarning)
+        predictor = load_with(model, options)
+    for each in told:
+        remark(str(each.message))
+    return predictor
 
 
 class _Run:
@@ -242,13 +257,7 @@ def _checked_model(model: str | None) -> str:
         raise InputError(
             "--model is empty: give a folder, a file or a name (`palikit models` lists the names)"
         )
-    if model is None:
-        raise InputError(
-            "no model: pass --model with a folder, a file or a name such as "
-            "google/paligemma2-3b-mix-448 (`palikit models` lists the names), or set the variable "
-            "PALIKIT_MODEL"
-        )
-    return model
+    return BUILT_IN if model is None else model
 
 
 def _read_stdin() -> bytes:

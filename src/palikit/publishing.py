@@ -1,0 +1,115 @@
+"""A folder with a model or an adapter, put on the Hugging Face Hub with its card."""
+
+import re
+from pathlib import Path
+
+from palikit.adapters import is_adapter
+from palikit.adapters.reading import WEIGHTS_NAME
+from palikit.checkpoints.layout import is_weight_file
+from palikit.errors import HubError, InputError
+from palikit.model_card import ModelCard, card_text
+
+CARD_NAME = "README.md"
+
+_NAME = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
+
+_PUBLISHED = (
+    "*.json",
+    "model*.safetensors",
+    WEIGHTS_NAME,
+    "tokenizer.model",
+    "mask_codec.*",
+    "vae-oid.npz",
+    CARD_NAME,
+)
+"""What of a folder is put on the Hub: no states of optimisers, no metrics, no pictures of users."""
+
+
+def write_card(folder: Path, card: ModelCard) -> Path:
+    """Write a folder's README.md, replacing one that is there.
+
+    Returns:
+        The file.
+    """
+    file = folder / CARD_NAME
+    file.write_text(card_text(card), encoding="utf-8")
+    return file
+
+
+def publish(
+    folder: Path,
+    repo_id: str,
+    *,
+    token: str | None = None,
+    private: bool = True,
+    _endpoint: str | None = None,
+) -> str:
+    """Put a saved model or adapter on the Hub, as one commit.
+
+    Args:
+        folder: of `save_checkpoint` or `save_adapter`, with its card from `write_card`.
+        repo_id: owner/name; made where it does not exist.
+        token: None takes that of `hf auth login` or of the variable HF_TOKEN.
+        private: whether a new repository is private; one that exists stays as it is.
+        _endpoint: another server that answers as the Hub does, for tests.
+
+    Returns:
+        The address of the model's page.
+
+    Raises:
+        InputError: the folder holds neither model nor adapter, or has no card, or the name is
+            none.
+        HubError: no access, or no network.
+    """
+    check_publishable(folder, repo_id)
+    from huggingface_hub import HfApi
+
+    api = HfApi(endpoint=_endpoint, token=token)
+    try:
+        page = api.create_repo(repo_id, private=private, exist_ok=True)
+        api.upload_folder(
+            repo_id=repo_id,
+            folder_path=folder,
+            allow_patterns=list(_PUBLISHED),
+            commit_message="Add the model and its card",
+        )
+    # Errors of the HTTP library differ between versions of huggingface_hub and share no base class.
+    except Exception as error:
+        raise _explained(folder, repo_id, error) from None
+    return str(page)
+
+
+def check_publishable(folder: Path, repo_id: str) -> None:
+    """Say before a long run, or before the network is asked, what cannot be published.
+
+    Raises:
+        InputError: as `publish`.
+    """
+    if not _NAME.fullmatch(repo_id):
+        raise InputError(f"{repo_id!r} is no name of a model on the Hub: give owner/name")
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder: give one with a saved model or adapter")
+    names = [file.name for file in folder.iterdir()]
+    if not (is_adapter(folder) or any(map(is_weight_file, names))):
+        raise InputError(f"{folder} holds neither a model nor an adapter: there is nothing to push")
+    if CARD_NAME not in names:
+        raise InputError(f"{folder} has no {CARD_NAME}: write its card first")
+
+
+def _explained(folder: Path, repo_id: str, error: Exception) -> HubError:
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status == 401:
+        return HubError(
+            f"{repo_id} was not pushed, for no valid token was sent (401): log in with hf auth "
+            f"login, or set the variable HF_TOKEN; the model is in {folder}"
+        )
+    if status in (403, 404):
+        return HubError(
+            f"{repo_id} was not pushed, for the token has no right to ({status}): take one that "
+            f"may write there, or another owner; the model is in {folder}"
+        )
+    reason = str(error).strip().partition("\n")[0] or type(error).__name__
+    return HubError(
+        f"{repo_id} could not be pushed ({reason}): check the network and push it again; the model "
+        f"is in {folder}"
+    )
