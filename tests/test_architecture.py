@@ -16,12 +16,18 @@ ROWS: dict[str, int] = {
     "vocab": 0,
     "masks": 0,
     "results": 0,
+    "scores": 0,
     # 1: row 0 and Pillow, no torch
     "config": 1,
     "published": 1,
+    "model_card": 1,
     "options": 1,
+    "train_options": 1,
+    "recipes": 1,
     "tasks": 1,
+    "data": 1,
     "drawing": 1,
+    "html_page": 1,
     "prediction": 1,
     "pictures": 1,
     "video": 1,
@@ -31,6 +37,9 @@ ROWS: dict[str, int] = {
     # 3
     "processor": 3,
     "checkpoints": 3,
+    "adapters": 3,
+    "quantization": 3,
+    "publishing": 3,
     # 4: token ids only
     "grammar": 4,
     "generation": 4,
@@ -41,8 +50,12 @@ ROWS: dict[str, int] = {
     "engine": 5,
     "predictor": 5,
     "loading": 5,
+    # 6
+    "evaluation": 6,
+    "training": 6,
     # 7
     "batch": 7,
+    "nano": 7,
     # 8
     "cli": 8,
 }
@@ -66,6 +79,8 @@ HEAVY: dict[str, int] = {
     "safetensors": 2,
     "tokenizers": 2,
     "huggingface_hub": 3,
+    "peft": 3,
+    "bitsandbytes": 3,
     "click": 8,
     "rich": 8,
 }

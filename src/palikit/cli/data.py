@@ -158,7 +158,9 @@ def _encoder(mask_codec: str | None, model: str | None) -> "Encode":
     Raises:
         InputError: neither was given, or there is none beside the model.
     """
+    from palikit.checkpoints.hub import BUILT_IN_FOLDER
     from palikit.loading import MASK_CODEC_NAMES
+    from palikit.published import BUILT_IN
 
     if mask_codec is not None:
         return mask_encoder(Path(mask_codec))
@@ -167,7 +169,8 @@ def _encoder(mask_codec: str | None, model: str | None) -> "Encode":
             "--task segment writes outlines as codes of a mask codec: name its file with "
             "--mask-codec (vae-oid.npz), or a model that has one with --model"
         )
-    folder = Path(model) if Path(model).is_dir() else Path(model).parent
+    place = BUILT_IN_FOLDER if model == BUILT_IN else Path(model)
+    folder = place if place.is_dir() else place.parent
     for name in MASK_CODEC_NAMES:
         if (folder / name).is_file():
             return mask_encoder(folder / name)

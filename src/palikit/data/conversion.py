@@ -9,7 +9,7 @@ from palikit.data.admitting import admit_records
 from palikit.data.options import OBJECT_TASKS, ConvertOptions, Format, Layout, RenderOptions
 from palikit.data.reading import read_source
 from palikit.data.records import Records
-from palikit.data.render import render_admitted, render_records
+from palikit.data.render import check_material, render_admitted, render_records
 from palikit.data.rows import Encode, Rows
 from palikit.data.splits import divide
 from palikit.data.tiling import Tile, plan_tiles, save_tiles
@@ -74,9 +74,8 @@ def prepare(
         MissingExtraError: a package is missing.
     """
     render, options = render or RenderOptions(), options or ConvertOptions()
-    if destination.exists() and not destination.is_dir():
-        raise InputError(f"{destination} is a file: give the name of a folder")
     pictures = destination / IMAGES
+    _check_is_folder(destination)
     found = read_source(source, format, None, render, hub=hub, pictures=pictures)
     if isinstance(found, Rows):
         _check_fits_rows(source, render, options)
@@ -128,10 +127,16 @@ def _cropped(
 ) -> Prepared:
     if render.task not in OBJECT_TASKS:
         raise InputError(f"--crop cuts objects, and --task is {render.task}: leave --crop out")
+    check_material(records, render)
     tiled, tiles = plan_tiles(admit_records(records, render), side, pictures)
     rows = render_admitted(tiled, render, encode)
     used = {path for row in rows.rows for path in row.images}
     return Prepared(rows, tuple(tile for tile in tiles if tile.file.absolute() in used))
+
+
+def _check_is_folder(destination: Path) -> None:
+    if destination.exists() and not destination.is_dir():
+        raise InputError(f"{destination} is a file: give the name of a folder")
 
 
 def _check_fits_rows(source: str | Path, render: RenderOptions, options: ConvertOptions) -> None:

@@ -74,13 +74,20 @@ class _Known:
     texts: list[str] = field(default_factory=list)
 
 
-def read_csv(path: Path, split: str | None = None, *, images: Path | None = None) -> Records | Rows:
+def read_csv(
+    path: Path,
+    split: str | None = None,
+    *,
+    images: Path | None = None,
+    prefix: str | None = None,
+) -> Records | Rows:
     """Read a table, or those of a folder.
 
     Args:
         path: a .csv file, or a folder with some, whose names then say the split.
         split: only this one; None for all.
         images: folder of the pictures, where they are not beside the file.
+        prefix: a prompt for every row of a table of rows, in place of its own.
 
     Raises:
         InputError: no such file, or a header with none of the sets of columns.
@@ -92,7 +99,7 @@ def read_csv(path: Path, split: str | None = None, *, images: Path | None = None
         chosen = [line for line in lines if split in (None, line.split)]
         folders = (images,) if images is not None else (file.parent, file.parent / "images")
         if kind == "rows":
-            parts.append(_rows(chosen, folders, findings))
+            parts.append(_rows(chosen, folders, prefix, findings))
         else:
             parts.append(_records(kind, chosen, folders, findings))
     problems = tuple(findings.problems)
@@ -148,7 +155,9 @@ def _columns(header: Sequence[str]) -> dict[str, int]:
     }
 
 
-def _rows(lines: Sequence[_Line], folders: Sequence[Path], findings: Findings) -> Rows:
+def _rows(
+    lines: Sequence[_Line], folders: Sequence[Path], prefix: str | None, findings: Findings
+) -> Rows:
     rows = []
     for line in lines:
         found = findings.picture(line.cells["image"], folders, line.where)
@@ -159,7 +168,7 @@ def _rows(lines: Sequence[_Line], folders: Sequence[Path], findings: Findings) -
             rows.append(
                 Row(
                     images=(path,),
-                    prefix=line.cells["prefix"],
+                    prefix=line.cells["prefix"] if prefix is None else prefix,
                     suffixes=(line.cells["suffix"],),
                     width=width,
                     height=height,

@@ -58,8 +58,7 @@ def read_source(
         InputError: no such source, format or split, or the source as a whole cannot be read.
         MissingExtraError: a package is missing.
     """
-    options = options or RenderOptions()
-    wanted = split_name(split)
+    options, wanted = options or RenderOptions(), split_name(split)
     if hub:
         found: Records | Rows = read_hugging_face(source, wanted, hub=True, pictures=pictures)
     else:
@@ -149,7 +148,7 @@ def _read(
     if known == "jsonl":
         return read_jsonl(path, split, images=images, prefix=options.prefix)
     if known == "csv":
-        return read_csv(path, split, images=images)
+        return read_csv(path, split, images=images, prefix=options.prefix)
     if known == "coco":
         return read_coco(path, split, images=images, masks=masks)
     if known == "voc":

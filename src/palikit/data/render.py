@@ -19,7 +19,7 @@ from palikit.data.rows import Encode, Row, Rows
 from palikit.errors import InputError
 from palikit.results import Detection, Detections, Segment, Segments
 
-__all__ = ["RenderOptions", "render_admitted", "render_records"]
+__all__ = ["RenderOptions", "check_material", "render_admitted", "render_records"]
 
 
 @dataclass(frozen=True)
@@ -57,28 +57,37 @@ def render_records(
             `encode` is missing.
     """
     options = options or RenderOptions()
+    check_material(records, options)
     if options.task in OBJECT_TASKS:
         records = admit_records(records, options)
     return render_admitted(records, options, encode)
 
 
 def render_admitted(records: Records, options: RenderOptions, encode: Encode | None = None) -> Rows:
-    """As `render_records`, of records that `admit_records` has been through.
+    """As `render_records`, of records that `check_material` and `admit_records` let through.
 
     Raises:
-        InputError: nothing in the source fits the task, or `encode` is missing.
+        InputError: `encode` is missing.
     """
     if options.task == "segment" and encode is None:
         raise InputError(
             "outlines become codes with a mask codec, and none was given: name its file with "
             "--mask-codec (vae-oid.npz of the PaliGemma release)"
         )
-    _check_material(records, options)
     findings = Findings()
     classes = records.classes if options.task in OBJECT_TASKS else ()
     rendering = _Rendering(options, classes, encode, findings)
     rows = [row for record in records.records for row in _rows(record, rendering)]
     return Rows(tuple(rows), classes, (*records.problems, *findings.problems))
+
+
+def check_material(records: Records, options: RenderOptions) -> None:
+    """Raises InputError where no record has what the task needs, and says what there is."""
+    given = [task for task in _HAS if any(_HAS[task](record) for record in records.records)]
+    if not records.records or options.task in given:
+        return
+    there = f"choose --task {' or '.join(given)}" if given else "it has pictures only"
+    raise InputError(f"the data set holds nothing to learn {options.task} from: {there}")
 
 
 def _has_outlines(record: Record) -> bool:
@@ -94,16 +103,6 @@ _HAS: dict[str, Callable[[Record], bool]] = {
     "vqa": lambda record: bool(record.questions),
     "ocr": lambda record: record.text is not None,
 }
-
-
-def _check_material(records: Records, options: RenderOptions) -> None:
-    """Raises InputError where no record has what the task needs, and says what there is."""
-    given = [task for task in _HAS if any(_HAS[task](record) for record in records.records)]
-    is_told = any(problem.is_error for problem in records.problems)
-    if not records.records or options.task in given or is_told:
-        return
-    there = f"choose --task {' or '.join(given)}" if given else "it has pictures only"
-    raise InputError(f"the data set holds nothing to learn {options.task} from: {there}")
 
 
 def _rows(record: Record, rendering: _Rendering) -> Iterator[Row]:

@@ -1,0 +1,115 @@
+"""COCO: boxes, outlines, captions, and what a file can have wrong."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from palikit.data.coco import read_coco
+from palikit.errors import InputError
+from palikit.masks import Mask
+from palikit.results import Box
+from tests.data.broken import save_picture, save_turned
+from tests.data.sources import SIZE, SQUARE, coco_file, only_error, write_json
+
+BOX = {"category_id": 7, "bbox": [10, 8, 20, 20]}
+
+
+def test_boxes_come_with_the_names_of_their_categories(tmp_path: Path) -> None:
+    found = read_coco(coco_file(tmp_path / "instances_val.json", [BOX, {**BOX, "category_id": 12}]))
+    (record,) = found.records
+    assert found.classes == ("cat", "dog")
+    assert record.objects is not None
+    assert [(each.label, each.box) for each in record.objects] == [
+        ("cat", Box(10, 8, 30, 28)),
+        ("dog", Box(10, 8, 30, 28)),
+    ]
+    assert (record.width, record.height, record.split) == (*SIZE, "val")
+    assert found.problems == ()
+
+
+def test_polygons_and_run_lengths_give_the_same_outline(tmp_path: Path) -> None:
+    inside = np.zeros((SIZE[1], SIZE[0]), np.bool_)
+    inside[8:28, 10:30] = True
+    rle = Mask.from_array(inside).to_rle()
+    file = coco_file(
+        tmp_path / "a.json", [{**BOX, "segmentation": [SQUARE]}, {**BOX, "segmentation": rle}]
+    )
+    (record,) = read_coco(file).records
+    assert [each.mask for each in record.objects or ()] == [Mask.from_array(inside)] * 2
+    (record,) = read_coco(file, masks=False).records
+    assert [each.mask for each in record.objects or ()] == [None, None]
+
+
+def test_a_box_that_is_missing_is_drawn_around_the_outline(tmp_path: Path) -> None:
+    file = coco_file(tmp_path / "a.json", [{"category_id": 7, "segmentation": [SQUARE]}])
+    (record,) = read_coco(file, masks=False).records
+    assert [each.box for each in record.objects or ()] == [Box(10, 8, 30, 28)]
+
+
+def test_instances_and_captions_of_one_picture_become_one_record(tmp_path: Path) -> None:
+    coco_file(tmp_path / "annotations" / "instances_train2017.json", [BOX])
+    save_picture(tmp_path / "train2017" / "0.png", 0, SIZE)
+    (tmp_path / "annotations" / "0.png").unlink()
+    write_json(
+        tmp_path / "annotations" / "captions_train2017.json",
+        {
+            "images": [{"id": 5, "file_name": "0.png"}],
+            "annotations": [{"id": 1, "image_id": 5, "caption": " A cat. "}],
+        },
+    )
+    (record,) = read_coco(tmp_path).records
+    assert (record.captions, len(record.objects or ()), record.split) == (("A cat.",), 1, "train")
+
+
+def test_roboflow_s_layout_has_its_split_in_the_folder(tmp_path: Path) -> None:
+    for split in ("train", "valid"):
+        coco_file(tmp_path / split / "_annotations.coco.json", [BOX])
+    found = read_coco(tmp_path)
+    assert sorted(str(each.split) for each in found.records) == ["train", "val"]
+    assert [each.split for each in read_coco(tmp_path, "val").records] == ["val"]
+
+
+def test_a_crowd_is_kept_as_one(tmp_path: Path) -> None:
+    file = coco_file(tmp_path / "a.json", [{**BOX, "iscrowd": 1}])
+    assert [each.crowd for each in read_coco(file).records[0].objects or ()] == [True]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"category_id": 9}, "annotation 100: its category_id 9 is not among the categories"),
+        ({"image_id": 77}, "annotation 100: its image_id 77 is not among the images"),
+        ({"bbox": [1, 2, "x", 4]}, "annotation 100: its bbox is"),
+        ({"bbox": [1, 2, float("nan"), 4]}, "annotation 100: its bbox is"),
+        ({"segmentation": [[1, 2, 3]]}, "annotation 100: a polygon"),
+        ({"segmentation": {"size": [4, 4], "counts": [16]}}, "is of 4 x 4 pixels"),
+    ],
+)
+def test_a_wrong_annotation_is_named(tmp_path: Path, change: dict[str, object], told: str) -> None:
+    found = read_coco(coco_file(tmp_path / "a.json", [{**BOX, **change}]))
+    assert told in only_error(found.problems)
+
+
+def test_a_missing_picture_is_named(tmp_path: Path) -> None:
+    file = coco_file(tmp_path / "a.json", [BOX])
+    (tmp_path / "0.png").unlink()
+    found = read_coco(file)
+    assert found.records == ()
+    assert "image 0 (0.png): there is no picture 0.png" in only_error(found.problems)
+
+
+def test_labels_of_a_picture_lying_on_its_side_are_refused(tmp_path: Path) -> None:
+    file = coco_file(tmp_path / "a.json", [BOX])
+    save_turned(tmp_path / "0.png", 0, SIZE)
+    assert "states 64 x 48 pixels and 0.png has 48 x 64 once turned" in only_error(
+        read_coco(file).problems
+    )
+
+
+def test_what_is_not_coco_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is not COCO"):
+        read_coco(write_json(tmp_path / "a.json", {"images": 3}))
+    (tmp_path / "a.json").write_text("{", encoding="utf-8")
+    with pytest.raises(InputError, match="is not JSON"):
+        read_coco(tmp_path / "a.json")

@@ -1,0 +1,115 @@
+"""Rows as JSON lines: written and read back, in the layouts of others, and what is refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from palikit.data.jsonl import read_jsonl, row_to_json
+from palikit.data.options import RenderOptions
+from palikit.data.records import Annotation
+from palikit.data.rows import Row, load_rows
+from palikit.errors import InputError
+from palikit.masks import Mask
+from palikit.results import Box
+from tests.data.broken import CAT, PROMPT, row, save_picture, write_rows
+from tests.data.sources import only_error
+
+
+def test_a_row_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        save_picture(tmp_path / "pictures" / name, 0)
+    inside = np.eye(48, 64, dtype=np.bool_)
+    whole = Row(
+        images=(tmp_path / "pictures" / "a.png", tmp_path / "pictures" / "b.png"),
+        prefix=PROMPT,
+        suffixes=(CAT, "für alle"),
+        order="random",
+        objects=(
+            Annotation("cat", Box(1.5, 2, 3, 4.25), Mask.from_array(inside)),
+            Annotation("dog", Box(0, 0, 4, 4), crowd=True),
+        ),
+        width=64,
+        height=48,
+        where="train.jsonl, line 1",
+        split="train",
+        id="7",
+    )
+    line = row_to_json(whole, tmp_path)
+    (tmp_path / "train.jsonl").write_text(line + "\n", encoding="utf-8")
+    assert json.loads(line)["image"] == ["pictures/a.png", "pictures/b.png"]
+    assert read_jsonl(tmp_path).rows == (whole,)
+
+
+@pytest.mark.parametrize(
+    "file", ["train.jsonl", "dataset/_annotations.train.jsonl", "train/annotations.jsonl"]
+)
+def test_the_layouts_of_others_are_known(tmp_path: Path, file: str) -> None:
+    write_rows(tmp_path / file, [row("a.jpg.png")])
+    save_picture((tmp_path / file).parent / "a.jpg.png", 0)
+    found = read_jsonl(tmp_path)
+    assert [each.split for each in found.rows] == ["train"]
+    assert found.classes == ("cat", "dog")
+
+
+def test_big_vision_s_rows_get_their_prefix_from_an_option(tmp_path: Path) -> None:
+    write_rows(tmp_path / "data_train90.jsonl", [{"image": "a.png", "suffix": "a long caption"}])
+    save_picture(tmp_path / "a.png", 0)
+    with pytest.raises(InputError, match=r"line 1: its prefix is None: .* --prefix"):
+        load_rows(tmp_path)
+    (found,) = load_rows(tmp_path, "train", RenderOptions(prefix="caption en")).rows
+    assert found.prefix == "caption en"
+
+
+def test_pictures_are_found_in_a_folder_that_is_named(tmp_path: Path) -> None:
+    write_rows(tmp_path / "train.jsonl", [row("a.png")])
+    save_picture(tmp_path / "elsewhere" / "a.png", 0)
+    assert "there is no picture a.png" in only_error(read_jsonl(tmp_path).problems)
+    found = read_jsonl(tmp_path, images=tmp_path / "elsewhere")
+    assert found.rows[0].images == (tmp_path / "elsewhere" / "a.png",)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"suffix": ""}, "its suffix is empty"),
+        ({"suffix": ["a", " "]}, "its suffix is empty"),
+        ({"suffix": 5}, "its suffix is 5"),
+        ({"suffix": []}, r"its suffix is \[\]"),
+        ({"prefix": None}, "its prefix is None"),
+        ({"image": []}, r"its image is \[\]"),
+        ({"image": "gone.png"}, "there is no picture gone.png"),
+        ({"order": "up"}, "its order is 'up'"),
+        ({"width": -1, "height": 5}, "its width and height are"),
+        ({"objects": [{"label": "a"}]}, "one of its objects is"),
+    ],
+)
+def test_a_row_that_makes_training_wrong_is_refused_by_its_line(
+    tmp_path: Path, change: dict[str, Any], told: str
+) -> None:
+    save_picture(tmp_path / "a.png", 0)
+    write_rows(tmp_path / "val.jsonl", [row("a.png"), {**row("a.png"), **change}])
+    with pytest.raises(InputError, match=rf"val.jsonl, line 2: .*{told}"):
+        load_rows(tmp_path)
+
+
+@pytest.mark.parametrize("line", ["not json", "[1, 2]", '{"image":'])
+def test_a_line_that_is_no_object_is_refused(tmp_path: Path, line: str) -> None:
+    (tmp_path / "train.jsonl").write_text(f"\n{line}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"train.jsonl, line 2: it is no"):
+        load_rows(tmp_path)
+
+
+def test_an_empty_suffix_is_meant_where_the_row_says_nothing_is_there(tmp_path: Path) -> None:
+    save_picture(tmp_path / "a.png", 0)
+    write_rows(tmp_path / "train.jsonl", [row("a.png", suffix="", objects=[])])
+    assert load_rows(tmp_path).rows[0].suffixes == ("",)
+
+
+def test_a_line_end_of_unicode_is_part_of_a_text(tmp_path: Path) -> None:
+    save_picture(tmp_path / "a.png", 0)
+    line = json.dumps(row("a.png", "caption en", "one\u2028two"), ensure_ascii=False)
+    (tmp_path / "train.jsonl").write_text(line, encoding="utf-8")
+    assert load_rows(tmp_path).rows[0].suffixes == ("one\u2028two",)
