@@ -32,7 +32,7 @@ from palikit.video import MAX_NUM_FRAMES
 from tests.fake_predictor import FakePredictor, write_animation, write_picture
 
 VERBS = ("caption", "describe", "answer", "ocr", "detect", "segment", "generate")
-COMMANDS = (*VERBS, "inspect", "convert", "models", "env")
+COMMANDS = (*VERBS, "data", "finetune", "inspect", "convert", "merge", "models", "recipes", "env")
 SOURCES = Path(__file__).resolve().parents[1] / "src"
 
 

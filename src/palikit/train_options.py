@@ -59,6 +59,7 @@ Method = Literal["full", "frozen_tower", "attention", "lora", "qlora"]
 OptimizerName = Literal["adamw", "adamw8bit", "adafactor", "sgd"]
 Schedule = Literal["cosine", "linear", "constant"]
 Precision = Literal["auto", "float32", "bfloat16"]
+Augment = Literal["none", "mirror", "turn"]
 
 DECAYING = r"^(vision_tower\.(patch_embedding|layers)|multi_modal_projector)\b.*\.weight$"
 """The weights that big_vision's mask for decay (names that end in "/kernel") reaches in PaliGemma:
@@ -138,6 +139,11 @@ class TrainOptions:
         default=False, doc="Compute activations a second time instead of keeping them: less memory."
     )
     seed: int = option(0, "Seed of the order of the examples, of choices among texts, of dropout.")
+    augment: Augment = option(
+        "none",
+        "Change pictures with marked objects at random, each time anew: mirror, left and right; "
+        "turn, all eight turns and mirrorings. Other prompts are left alone.",
+    )
     max_text_tokens: int = option(
         512, "Longest text of an example in tokens, prompt and answer; longer ones are an error."
     )
@@ -174,6 +180,7 @@ class TrainOptions:
             ("optimizer", OptimizerName),
             ("schedule", Schedule),
             ("precision", Precision),
+            ("augment", Augment),
         ):
             known = get_args(choices)
             _require(getattr(self, name) in known, self, name, f"one of {', '.join(known)}")

@@ -1,18 +1,17 @@
 """What nano is asked: prompts in the package's wording, and answers that are true."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from palikit import tasks
+from palikit.config import parameter_count
 from palikit.nano import lessons
 from palikit.nano.architecture import nano_config
 from palikit.nano.examples import SceneExamples
 from palikit.nano.scenes import KINDS, Scene, SceneObject, SceneOptions, SceneText, draw_scene
 from palikit.nano.vocabulary import nano_tokenizer_json
-from palikit.config import parameter_count
 from palikit.processor import Processor
 from palikit.results import Box, Detections, Segments
 from palikit.tokenizer import Tokenizer

@@ -32,8 +32,10 @@ def test_cells_show_what_is_drawn_at_their_centre() -> None:
     targets = cell_targets(scene, 20)
     centre = 8 * np.arange(20) + 4
     for found in scene.objects:
-        y, x = (np.flatnonzero((centre >= a) & (centre < b)) for a, b in (
-            (found.box.y1, found.box.y2), (found.box.x1, found.box.x2)))
+        y, x = (
+            np.flatnonzero((centre >= a) & (centre < b))
+            for a, b in ((found.box.y1, found.box.y2), (found.box.x1, found.box.x2))
+        )
         for row in y:
             for column in x:
                 inside = found.visible[
@@ -72,16 +74,16 @@ def test_pretraining_goes_on_where_it_was_stopped(
     options = PretrainingOptions(steps=4, batch_size=2, workers=0)
     whole = load_file(pretrain(tmp_path / "whole", options))
 
-    class Stopped(Exception):
+    class StoppedError(Exception):
         pass
 
     def stop(*_: object) -> None:
-        raise Stopped
+        raise StoppedError
 
     with monkeypatch.context() as broken:
         save = pretraining._save
         broken.setattr(pretraining, "_save", lambda *a: (save(*a), stop()))
-        with pytest.raises(Stopped):
+        with pytest.raises(StoppedError):
             pretrain(tmp_path / "parts", options)
     assert json.loads((tmp_path / "parts/step.json").read_text())["step"] == 2
     parts = load_file(pretrain(tmp_path / "parts", options))

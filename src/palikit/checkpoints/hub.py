@@ -65,8 +65,9 @@ def resolve(model: str, revision: str | None = None, *, _endpoint: str | None = 
 
 
 def locate(model: str, revision: str | None) -> Path | HubName:
-    """Where a model is, a path or a name; a path that exists comes first, but for the built-in
-    model. Nothing is fetched.
+    """Where a model is, a path or a name; nothing is fetched.
+
+    The built-in model comes first, then a path that exists.
 
     Raises:
         CheckpointError: a path that does not exist.

@@ -41,9 +41,9 @@ _NO_MASKS = (
 )
 
 _NANO = (
-    "using nano, the small built-in model: a demonstration that knows shapes, pictograms and printed "
-    "capitals of drawn scenes only; for real pictures name another with --model, such as "
-    "google/paligemma2-3b-mix-448"
+    "using nano, the small built-in model: a demonstration that knows the shapes, pictograms and "
+    "printed capitals of drawn scenes, and nothing else; for real pictures name another with "
+    "--model, such as google/paligemma2-3b-mix-448"
 )
 
 _MAX_REMARKS = 10

@@ -15,6 +15,7 @@ import click
 from palikit.cli.options import RunOptions
 from palikit.errors import PaliKitError
 from palikit.options import GenerationOptions, LoadOptions
+from palikit.train_options import LoraOptions, LossOptions, TrainOptions
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 and the number of SIGINT, as shells count."""
@@ -30,10 +31,17 @@ _SECTIONS = (
     ("Generation", GenerationOptions),
     ("Loading the model", LoadOptions),
 )
+_OPTIONS = (*(cls for _, cls in _SECTIONS), TrainOptions, LossOptions, LoraOptions)
 
 
 class Command(click.Command):
-    """A command whose epilog is its worked examples, a line each."""
+    """A command whose epilog is its worked examples, a line each.
+
+    Attributes:
+        sections: titles of the sections of options and the options classes shown there.
+    """
+
+    sections: Sequence[tuple[str, type]] = _SECTIONS
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Options in sections, by the options class they belong to."""
@@ -43,7 +51,7 @@ class Command(click.Command):
             if not isinstance(parameter, click.Argument)
             and (record := parameter.get_help_record(ctx))
         }
-        sections = [(title, [f.name for f in fields(cls)]) for title, cls in _SECTIONS]
+        sections = [(title, [f.name for f in fields(cls)]) for title, cls in self.sections]
         placed = {name for _, names in sections for name in names}
         for title, names in [("Options", [n for n in rows if n not in placed]), *sections]:
             if shown := [rows[name] for name in names if name in rows]:
@@ -130,7 +138,7 @@ class Program(click.Group):
 
 def in_options(sentence: str) -> str:
     """An error about a field of an options class, in the names of the command line."""
-    names = [field.name for _, cls in _SECTIONS for field in fields(cls)]
+    names = [field.name for cls in _OPTIONS for field in fields(cls)]
     named = re.compile(rf"\b({'|'.join(names)})(?= is )")
     if not named.match(sentence):
         return sentence

@@ -1,11 +1,12 @@
 """Command line options, made from the fields of the options classes; nothing heavy is imported."""
 
 from collections.abc import Callable, Collection
-from dataclasses import Field, dataclass, fields
+from dataclasses import Field, dataclass, fields, replace
 from types import UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import click
+from click.core import ParameterSource
 
 from palikit.errors import InputError
 from palikit.options import RecordFormat, option
@@ -87,8 +88,13 @@ def options_of(
     return decorate
 
 
-def read_options(ctx: click.Context, cls: type[OptionsT]) -> OptionsT:
+def read_options(ctx: click.Context, cls: type[OptionsT], base: OptionsT | None = None) -> OptionsT:
     """The options class with the values that were given, and its defaults for all others.
+
+    Args:
+        ctx: of the command.
+        cls: the options class.
+        base: whose values stand where none was typed, instead of the defaults.
 
     Raises:
         InputError: a value is out of range.
@@ -96,9 +102,14 @@ def read_options(ctx: click.Context, cls: type[OptionsT]) -> OptionsT:
     given = {
         field.name: ctx.meta[_key(cls, field.name)]
         for field in fields(cls)  # type: ignore[arg-type]  # every options class is a dataclass
-        if _key(cls, field.name) in ctx.meta
+        if _key(cls, field.name) in ctx.meta and (base is None or is_typed(ctx, field.name))
     }
-    return cls(**given)
+    return cls(**given) if base is None else replace(base, **given)  # type: ignore[type-var]
+
+
+def is_typed(ctx: click.Context, name: str) -> bool:
+    """Whether an option was given, and does not have its default."""
+    return ctx.get_parameter_source(name) not in (None, ParameterSource.DEFAULT)
 
 
 def _click_option(cls: type, field: Field[Any], hint: Any) -> Callable[[CommandT], CommandT]:

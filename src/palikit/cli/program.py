@@ -2,9 +2,13 @@
 
 import click
 
+from palikit.cli.adapters import merge
 from palikit.cli.command import Program
+from palikit.cli.data import data
 from palikit.cli.environment import env, palikit_version
+from palikit.cli.finetune import finetune
 from palikit.cli.models import convert, inspect, models
+from palikit.cli.recipes import recipes
 from palikit.cli.verbs import VERBS
 
 _START = """\
@@ -61,5 +65,5 @@ def main(ctx: click.Context) -> None:
         click.echo(_START)
 
 
-for _command in (*VERBS, inspect, convert, models, env):
+for _command in (*VERBS, data, finetune, inspect, convert, merge, models, recipes, env):
     main.add_command(_command)

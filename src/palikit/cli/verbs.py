@@ -14,7 +14,9 @@ from palikit.options import GenerationOptions, LoadOptions
 from palikit.results import Box
 from palikit.tasks import Task
 
-_MODEL_HELP = "Folder, .safetensors or .npz file, or a name on the Hub; else PALIKIT_MODEL."
+_MODEL_HELP = (
+    "Folder, .safetensors or .npz file, or a name on the Hub; else PALIKIT_MODEL, else nano."
+)
 _LANGUAGE_HELP = "Language of the reply, as a code such as en, de or pt-BR."
 
 _EXAMPLE_OF = {

@@ -1,0 +1,68 @@
+"""The card of a finished model, written beside it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from palikit.cli.finetune_data import TrainingRows
+from palikit.cli.finetune_options import FinetuneOptions
+from palikit.model_card import ModelCard
+from palikit.published import BUILT_IN
+
+if TYPE_CHECKING:
+    from palikit.training import RunResult
+
+_METHODS = {
+    "full": "full fine-tuning",
+    "frozen_tower": "fine-tuning with the image tower frozen",
+    "attention": "fine-tuning of the decoder's attention projections",
+    "lora": "LoRA",
+    "qlora": "QLoRA, on a base of 4 bits",
+}
+_SHOWN = ("batch_size", "learning_rate", "schedule", "optimizer", "weight_decay", "dropout", "seed")
+_SHOWN_OF_ADAPTERS = ("lora_rank", "lora_alpha", "lora_decoder", "lora_image_tower")
+
+
+def write_run_card(
+    result: "RunResult",
+    options: FinetuneOptions,
+    rows: TrainingRows,
+    model: str,
+    data: Sequence[str],
+) -> None:
+    """Write README.md beside the finished model; nothing where there is none.
+
+    Args:
+        result: of the run.
+        options: of the run.
+        rows: that it was trained and measured on.
+        model: what the user called the base.
+        data: what the user called the data.
+    """
+    if result.best is None:
+        return
+    from palikit.publishing import write_card
+    from palikit.training.run_folder import RunFolder
+
+    figures = RunFolder(result.output).read("best").get("figures", {})
+    names = ", ".join(Path(each).name or each for each in data)
+    card = ModelCard(
+        name=result.output.resolve().name,
+        base_model=model,
+        data=f"{rows.number} examples of {names}.",
+        method=_METHODS[options.train.method],
+        is_adapter=options.adapters is not None,
+        prompt=rows.train[0][0][0].prefix,
+        options=(("steps", str(result.best_step)), *_values(options)),
+        scores=tuple((name, float(value)) for name, value in figures.items()),
+        scored_on=f"{len(rows.validation)} rows that were held back" if rows.validation else "",
+        license_id="apache-2.0" if model == BUILT_IN else "gemma",
+    )
+    write_card(result.best, card)
+
+
+def _values(options: FinetuneOptions) -> list[tuple[str, str]]:
+    pairs = [(name, str(getattr(options.train, name))) for name in _SHOWN]
+    if options.adapters is not None:
+        pairs += [(name, str(getattr(options.adapters, name))) for name in _SHOWN_OF_ADAPTERS]
+    return [(name.replace("_", " "), value) for name, value in pairs]

@@ -1,0 +1,78 @@
+"""What a run tells while it goes, and at its end."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from palikit.model.paligemma import PaliGemma
+from palikit.scores import Scores
+
+Ending = Literal["finished", "early", "interrupted"]
+"""Whether all steps were done, validation got no better, or the user stopped the run."""
+
+Evaluate = Callable[[PaliGemma, Path], Scores]
+"""Measures a model in evaluation mode; the folder, which exists, is for its page of pictures."""
+
+
+@dataclass(frozen=True)
+class StepFigures:
+    """One step as it is logged.
+
+    Attributes:
+        step: how many are done, this one included.
+        steps: of the whole run.
+        loss: of the whole batch.
+        learning_rate: before multipliers.
+        gradient_norm: before clipping.
+        tokens: of text in the batch, without padding.
+        pictures_per_s: since the step before.
+        memory_mib: largest use so far, of the GPU or else of this process; None where unknown.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    learning_rate: float
+    gradient_norm: float
+    tokens: int
+    pictures_per_s: float
+    memory_mib: float | None
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended.
+
+    Attributes:
+        ending: see `Ending`.
+        output: folder of the run.
+        step: how many steps were done.
+        best: the finished model or adapter; None where there is none yet.
+        best_step: the step it is from, 0 for none.
+        score: name and value of the figure by which it was chosen; None without a validation.
+        loss: of the last step; None where none was done now.
+    """
+
+    ending: Ending
+    output: Path
+    step: int
+    best: Path | None
+    best_step: int
+    score: tuple[str, float] | None
+    loss: float | None
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a model came from: what the finished one needs beside its weights.
+
+    Attributes:
+        name: what the user called it, a folder or a name on the Hub.
+        tokenizer_file: copied beside the finished weights, so that they load.
+        mask_codec_file: copied there too.
+    """
+
+    name: str = "unnamed"
+    tokenizer_file: Path | None = None
+    mask_codec_file: Path | None = None

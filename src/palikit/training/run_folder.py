@@ -1,0 +1,214 @@
+"""The folder of a run.
+
+    run.json                  what was run: options, versions, command, fingerprints, device
+    metrics.jsonl             a line a step, and one a validation
+    tensorboard/              the same as event files
+    checkpoints/step-000123/  what a resumed run needs; see `palikit.training.state`
+    latest.json, best.json    which checkpoint is the latest; which step made the best model
+    best/                     the finished model, or adapter, that can be loaded
+    validation/step-000123/   pages of pictures
+    features/                 the kept output of a frozen image tower
+
+`latest.json` and `best.json` are files and no links, which not every file system has.
+"""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from palikit.checkpoints.layout import read_json
+from palikit.errors import CheckpointError, InputError
+from palikit.training.state import replace_text
+
+_RUN = "run.json"
+_LOCK = ".lock"
+_CONTENTS = (
+    _RUN,
+    "metrics.jsonl",
+    "tensorboard",
+    "checkpoints",
+    "latest.json",
+    "best.json",
+    "best",
+    "validation",
+)
+
+
+class RunFolder:
+    """The folder of one run; its methods write files that appear whole.
+
+    Attributes:
+        path: of the folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def best(self) -> Path:
+        """The finished model or adapter."""
+        return self.path / "best"
+
+    @property
+    def tensorboard(self) -> Path:
+        """The folder of event files."""
+        return self.path / "tensorboard"
+
+    @property
+    def metrics(self) -> Path:
+        """The file of a line a step."""
+        return self.path / "metrics.jsonl"
+
+    def validation(self, step: int) -> Path:
+        """Where a validation writes its page; exists."""
+        folder = self.path / "validation" / step_name(step)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def checkpoint(self, step: int) -> Path:
+        """Where the checkpoint of a step lies."""
+        return self.path / "checkpoints" / step_name(step)
+
+    def latest(self) -> Path | None:
+        """The latest checkpoint, None before the first.
+
+        Raises:
+            CheckpointError: its folder is gone.
+        """
+        if not (self.path / "latest.json").is_file():
+            return None
+        folder = self.path / str(read_json(self.path / "latest.json").get("checkpoint"))
+        if not folder.is_dir():
+            raise CheckpointError(
+                f"{self.path / 'latest.json'} names {folder}, which is gone: put it back, write "
+                "the name of another checkpoint there, or begin anew with --overwrite"
+            )
+        return folder
+
+    def point_to_latest(self, step: int) -> None:
+        """Make the checkpoint of a step, which is whole, the one to resume from."""
+        place = self.checkpoint(step).relative_to(self.path).as_posix()
+        self.point("latest", {"checkpoint": place, "step": step})
+
+    def point(self, name: str, content: dict[str, Any]) -> None:
+        """Replace `latest.json`, `best.json` or `run.json`."""
+        replace_text(self.path / f"{name}.json", json.dumps(content, indent=2) + "\n")
+
+    def read(self, name: str) -> dict[str, Any]:
+        """The content that `point` wrote."""
+        return read_json(self.path / f"{name}.json")
+
+    def prune(self, keep: int) -> None:
+        """Remove all but the latest checkpoints, and what a killed process left half written."""
+        folder = self.path / "checkpoints"
+        for folder_left in folder.glob(".step-*.tmp"):
+            shutil.rmtree(folder_left, ignore_errors=True)
+        for old in sorted(folder.glob("step-*"), key=step_of)[:-keep]:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Add a line to `metrics.jsonl`."""
+        with self.metrics.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(row) + "\n")
+
+    def forget_after(self, step: int) -> None:
+        """Drop the lines of `metrics.jsonl` that a resumed run is about to write again."""
+        if not self.metrics.is_file():
+            return
+        lines = [line for line in _whole_lines(self.metrics) if json.loads(line)["step"] <= step]
+        replace_text(self.metrics, "".join(lines))
+
+
+def step_name(step: int) -> str:
+    """step-000123."""
+    return f"step-{step:06d}"
+
+
+def step_of(folder: Path) -> int:
+    """123 of step-000123."""
+    return int(folder.name.removeprefix("step-"))
+
+
+def check_output(path: Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuse a folder that cannot be used, before anything is loaded.
+
+    Raises:
+        InputError: it is another kind of folder, holds a run that is to be neither resumed nor
+            overwritten, or cannot be written.
+    """
+    if resume and overwrite:
+        raise InputError("resume and overwrite exclude each other: give one of them")
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path} is a file: expected a folder for the run")
+    is_run = (path / _RUN).is_file()
+    names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
+    if is_run and not (resume or overwrite):
+        raise InputError(
+            f"{path} holds a run: go on with it with --resume, or begin anew with --overwrite"
+        )
+    if not is_run and [name for name in names if name != _LOCK]:
+        raise InputError(f"{path} is not empty and holds no run: choose another folder")
+    if resume and not is_run:
+        raise InputError(f"{path} holds no run to resume: leave --resume out to begin one")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be written ({error.strerror}): choose another folder"
+        ) from None
+
+
+@contextmanager
+def opened_run(path: Path, *, resume: bool, overwrite: bool) -> Iterator[RunFolder]:
+    """The folder of a run, held by this process alone inside the block.
+
+    Raises:
+        InputError: as `check_output`, or another process is training there.
+    """
+    check_output(path, resume=resume, overwrite=overwrite)
+    with (path / _LOCK).open("ab") as stream:
+        _lock(stream, path)
+        if overwrite:
+            for name in _CONTENTS:
+                _remove(path / name)
+        yield RunFolder(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _lock(stream: BinaryIO, path: Path) -> None:
+    """Hold the folder until the stream is closed or the process ends, however it ends."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        raise InputError(
+            f"another process is training in {path}: wait for it, or choose another folder"
+        ) from None
+    except OSError:  # a file system without locks
+        return
+
+
+def _whole_lines(file: Path) -> list[str]:
+    """Lines that end, for a killed process may have left half a line."""
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    return [line for line in lines if line.endswith("\n")]

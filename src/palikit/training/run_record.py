@@ -1,0 +1,146 @@
+"""What `run.json` says of a run, and which of it a resumed run must have in common with it."""
+
+import hashlib
+import json
+import platform
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Any
+
+import torch
+
+from palikit.errors import InputError
+from palikit.model.paligemma import PaliGemma
+from palikit.train_options import LoraOptions, LossOptions, TrainOptions
+
+FREE = frozenset(
+    {
+        "accumulation",
+        "cache_features",
+        "checkpoint_every",
+        "evaluate_every",
+        "features",
+        "gradient_checkpointing",
+        "keep",
+        "max_chunk_mib",
+        "max_text_tokens",
+        "metric",
+        "num_workers",
+        "patience",
+        "worker_processes",
+    }
+)
+"""Options that a resumed run may change: the weights come out the same, up to rounding."""
+
+_SAMPLE = 1024
+"""Values of each weight that the fingerprint of a model is made of."""
+
+_PACKAGES = (
+    "palikit",
+    "torch",
+    "numpy",
+    "pillow",
+    "tokenizers",
+    "safetensors",
+    "peft",
+    "bitsandbytes",
+)
+
+
+def run_record(
+    options: TrainOptions,
+    loss: LossOptions,
+    lora: LoraOptions | None,
+    *,
+    model: PaliGemma,
+    name: str,
+    data: str,
+    examples: int,
+    steps: int,
+) -> dict[str, Any]:
+    """The content of `run.json`; taken before the model is changed.
+
+    Args:
+        options: of the run, as those that follow.
+        loss: of the run.
+        lora: of the run; None where it has no adapters.
+        model: as it was loaded.
+        name: what the user called the model.
+        data: fingerprint of the examples.
+        examples: how many there are.
+        steps: of the whole run.
+    """
+    return {
+        "options": options_record(options, loss, lora),
+        "model": {"name": name, "fingerprint": model_fingerprint(model)},
+        "data": {"examples": examples, "fingerprint": data},
+        "steps": steps,
+        "begun": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "versions": {"python": platform.python_version(), **_versions()},
+        "device": _device_name(model.device),
+    }
+
+
+def options_record(
+    options: TrainOptions, loss: LossOptions, lora: LoraOptions | None
+) -> dict[str, Any]:
+    """All options by name; what has no meaning for the run is left out."""
+    adapters = {} if lora is None else asdict(lora)
+    return {**asdict(options), **asdict(loss), **adapters}
+
+
+def check_same_run(old: dict[str, Any], new: dict[str, Any]) -> None:
+    """Refuse to resume with what would lead to other weights.
+
+    Raises:
+        InputError: another model, other data or options; the message names all that differ.
+    """
+    before, now = json.loads(json.dumps(old["options"])), json.loads(json.dumps(new["options"]))
+    differing = [
+        f"{name} was {before.get(name)!r} and is {now.get(name)!r}"
+        for name in sorted(before.keys() | now.keys())
+        if name not in FREE and before.get(name) != now.get(name)
+    ]
+    for part, what in (("model", "the weights of the model"), ("data", "the examples")):
+        if old[part]["fingerprint"] != new[part]["fingerprint"]:
+            differing.append(f"{what} are not the same")
+    if not differing and old["steps"] != new["steps"]:
+        differing.append(f"the run had {old['steps']} steps and has {new['steps']}")
+    if differing:
+        raise InputError(
+            f"the run cannot be resumed, {'; '.join(differing)}: resume it as it was begun, or "
+            "begin another one"
+        )
+
+
+def model_fingerprint(model: PaliGemma) -> str:
+    """A digest of names, shapes and evenly spaced values of all weights.
+
+    It tells models apart that people mix up; it is no proof against one who wants to be mistaken.
+    """
+    digest = hashlib.sha256()
+    for name, weight in sorted(model.named_parameters()):
+        flat = weight.detach().reshape(-1)
+        places = torch.linspace(0, len(flat) - 1, min(_SAMPLE, len(flat))).long()
+        values = flat[places.to(flat.device)].cpu().double().numpy()
+        digest.update(f"{name} {tuple(weight.shape)}".encode() + values.tobytes())
+    return digest.hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return str(device)

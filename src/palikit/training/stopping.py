@@ -1,0 +1,63 @@
+"""Ctrl-C between steps, and validations that get no better."""
+
+import math
+import signal
+import threading
+from dataclasses import replace
+from types import FrameType
+
+from palikit.scores import Scores
+from palikit.train_options import TrainOptions
+from palikit.training.state import RunState
+
+
+class StopSignal:
+    """Inside the block, the first SIGINT or SIGTERM sets `is_set`; the second SIGINT raises.
+
+    Signals reach the main thread of a program only; in any other, nothing is changed.
+    """
+
+    is_set = False
+
+    def __enter__(self) -> "StopSignal":
+        self._earlier = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._earlier[number] = signal.signal(number, self._take)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._earlier.items():
+            signal.signal(number, handler)
+
+    def _take(self, number: int, _frame: FrameType | None) -> None:
+        if self.is_set and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.is_set = True
+
+
+def deciding_figure(scores: Scores, options: TrainOptions) -> tuple[str, float, bool]:
+    """Name, value, and whether higher is better, of what decides which model is best.
+
+    Raises:
+        InputError: validation has no such figure.
+    """
+    if options.metric is None:
+        return scores.main, scores.figure(scores.main), scores.higher_is_better
+    name = options.metric.removeprefix("-")
+    return name, scores.figure(name), name == options.metric
+
+
+def after_validation(state: RunState, scores: Scores, options: TrainOptions) -> RunState:
+    """Where the run stands after a validation at its step.
+
+    Of equally good models the later one is the best: it has seen more. But for stopping early,
+    equally good is no better.
+    """
+    _, value, higher_is_better = deciding_figure(scores, options)
+    gain = math.inf if state.best is None else value - state.best
+    gain = gain if higher_is_better or state.best is None else -gain
+    if gain >= 0:
+        state = replace(state, best=value, best_step=state.step)
+    without = 0 if gain > 0 else state.without_better + 1
+    return replace(state, validated=state.step, without_better=without)
