@@ -56,7 +56,7 @@ class LossOptions:
 Method = Literal["full", "frozen_tower", "attention", "lora", "qlora"]
 """What learns; see `TrainOptions.method`."""
 
-OptimizerName = Literal["adamw", "adamw8bit", "adafactor", "sgd"]
+OptimizerName = Literal["adamw", "adamw8bit", "adafactor", "sgd", "muon"]
 Schedule = Literal["cosine", "linear", "constant"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Augment = Literal["none", "mirror", "turn"]
@@ -109,7 +109,9 @@ class TrainOptions:
         "expression found in the name of a weight; the first that is found counts.",
     )
     optimizer: OptimizerName = option(
-        "adamw", "adamw, adamw8bit (bitsandbytes; paged on a GPU), adafactor or sgd (no momentum)."
+        "adamw",
+        "adamw; adamw8bit (bitsandbytes; paged on a GPU); adafactor; sgd (no momentum); muon, for "
+        "training from scratch: AdamW where a weight is no matrix of a layer.",
     )
     beta1: float = option(0.9, "Decay of the mean of gradients, for both kinds of AdamW.")
     beta2: float = option(0.999, "Decay of the mean of squared gradients, for both kinds of AdamW.")

@@ -161,3 +161,20 @@ def test_epochs_become_steps_as_big_vision_rounds_them() -> None:
 def test_options_out_of_range_are_refused(wrong: dict, said: str) -> None:
     with pytest.raises(InputError, match=said):
         TrainOptions(**wrong)
+
+
+def test_muon_moves_matrices_of_layers_by_orthogonal_steps_and_the_rest_as_adamw() -> None:
+    torch.manual_seed(0)
+    matrix, table = (torch.nn.Parameter(torch.zeros(16, 16)) for _ in range(2))
+    weights = {"language_model.layers.0.mlp.up_proj.weight": matrix, "embed_tokens.weight": table}
+    made = build_optimizer(weights, TrainOptions(optimizer="muon", learning_rate=0.1))
+    set_rate(made, 0.1)
+    for weight in weights.values():
+        weight.grad = torch.randn(16, 16)
+    made.step()
+    singular = torch.linalg.svdvals(matrix.detach())
+    assert singular.max() / singular.min() < 2
+    torch.testing.assert_close(table.detach().abs(), torch.full((16, 16), 0.1))
+    assert set(made.state) == {matrix, table}
+    made.zero_grad()
+    assert matrix.grad is None

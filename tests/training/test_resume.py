@@ -10,7 +10,7 @@ from palikit.errors import InputError
 from palikit.train_options import LoraOptions
 from tests.training.toy import Killed, are_equal, kill_after, train, trained, with_options
 
-OPTIMIZERS = ("adamw", "adamw8bit", "adafactor", "sgd")
+OPTIMIZERS = ("adamw", "adamw8bit", "adafactor", "sgd", "muon")
 
 
 def stopped_and_resumed(output: Path, options, *, after: int, **rest):

@@ -65,6 +65,7 @@ def main() -> None:
         learning_rate=given.learning_rate,
         weight_decay=0.01 * given.learning_rate,
         weight_decay_on="layers.*weight$",
+        optimizer="muon",
         schedule="linear",
         warmup=0.03,
         precision="bfloat16",
@@ -98,7 +99,7 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--lessons", type=int, default=4)
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())

@@ -28,6 +28,7 @@ _OPTIMIZER_BYTES: dict[OptimizerName, float] = {
     "adamw": 8.0,
     "adamw8bit": 2.0 + 8 / 256,  # with two float32 scales a block of 256
     "adafactor": 0.0,
+    "muon": 4.0,
     "sgd": 0.0,
 }
 

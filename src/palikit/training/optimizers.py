@@ -1,6 +1,7 @@
 """The optimiser and its groups of weights."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -32,6 +33,8 @@ def build_optimizer(
         MissingExtraError: bitsandbytes is not there.
     """
     groups = _groups(weights, options)
+    if options.optimizer == "muon":
+        return MuonAndAdamW(weights, groups, options)
     lr, betas, eps = options.learning_rate, (options.beta1, options.beta2), options.eps
     if options.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=lr)
@@ -41,6 +44,54 @@ def build_optimizer(
         return _adamw8bit(groups, lr, betas, eps, is_paged=next(iter(weights.values())).is_cuda)
     is_fused = all(weight.device.type in ("cpu", "cuda") for weight in weights.values())
     return torch.optim.AdamW(groups, lr=lr, betas=betas, eps=eps, fused=is_fused or None)
+
+
+class MuonAndAdamW(torch.optim.Optimizer):
+    """Muon for the matrices of the layers, AdamW for tables, vectors and convolutions.
+
+    Muon makes the update of a matrix orthogonal (Jordan et al., 2024), which has no meaning for
+    rows that are looked up. Its rate is scaled so that AdamW's suits it. Both keep their state and
+    their groups in one place, so that the pair is saved and set like any optimiser.
+    """
+
+    def __init__(
+        self,
+        weights: dict[str, nn.Parameter],
+        groups: list[dict[str, Any]],
+        options: TrainOptions,
+    ) -> None:
+        matrices = {id(w) for name, w in weights.items() if w.ndim == 2 and ".layers." in name}
+        lr, betas = options.learning_rate, (options.beta1, options.beta2)
+        of_layers = _parts(groups, lambda weight: id(weight) in matrices)
+        others = _parts(groups, lambda weight: id(weight) not in matrices)
+        self.parts: list[torch.optim.Optimizer] = []
+        if of_layers:
+            self.parts.append(torch.optim.Muon(of_layers, lr=lr, adjust_lr_fn="match_rms_adamw"))
+        if others:
+            adamw = torch.optim.AdamW(others, lr=lr, betas=betas, eps=options.eps, fused=True)
+            self.parts.append(adamw)
+        self.param_groups = [group for part in self.parts for group in part.param_groups]
+        self.state = self.parts[0].state
+        for part in self.parts:
+            part.state = self.state
+
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """One update of every weight."""
+        for part in self.parts:
+            part.step(closure)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:  # noqa: FBT001, FBT002 (PyTorch's)
+        """Forget all gradients."""
+        for part in self.parts:
+            part.zero_grad(set_to_none)
+
+
+def _parts(
+    groups: list[dict[str, Any]], chosen: Callable[[nn.Parameter], bool]
+) -> list[dict[str, Any]]:
+    """The same groups with the chosen weights alone; none without any."""
+    parts = [{**group, "params": list(filter(chosen, group["params"]))} for group in groups]
+    return [part for part in parts if part["params"]]
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
