@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 import palikit
 from palikit.errors import CheckpointError, InputError
 from palikit.scores import Scores
+from palikit.training import shards
 from palikit.training import state as state_module
 from palikit.training.result import Origin
 from palikit.training.run_folder import RunFolder, check_output, opened_run
@@ -125,7 +126,7 @@ def test_a_full_disk_costs_the_new_checkpoint_and_no_other(
 ) -> None:
     def fill(figures) -> None:
         if figures.step == 4:
-            monkeypatch.setattr(state_module, "save_file", full_disk)
+            monkeypatch.setattr(shards, "save_file", full_disk)
 
     with pytest.raises(CheckpointError) as told:
         train(tmp_path / "run", on_step=fill)

@@ -25,6 +25,7 @@ from typing import TypeAlias
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 AttentionFunction: TypeAlias = Callable[
     [Tensor, Tensor, Tensor, Tensor | None, float, float | None], Tensor
@@ -88,7 +89,8 @@ def attention(
 
     Query heads that share a key head are laid one after another as more queries of that head, so
     keys and values are never repeated. Without a cap PyTorch's fused kernel does the work; with
-    one, which that kernel lacks, a block of queries is scored at a time.
+    one, which that kernel lacks, a block of queries is scored at a time, and in training scored
+    again by the backward pass, so that no scores are kept.
     """
     B, N, Q, H = q.shape
     K, S = k.shape[1], k.shape[2]
@@ -97,8 +99,10 @@ def attention(
         out = F.scaled_dot_product_attention(grouped.flatten(2, 3), k, v, scale=scale)
         return out.reshape(B, N, Q, H)
     block = max(1, MAX_SCORES // (B * N * S))
+    is_kept = softcap is None or not torch.is_grad_enabled()
+    attend = _attention_block if is_kept else _attention_block_computed_twice
     outputs = [
-        _attention_block(
+        attend(
             grouped[:, :, :, start : start + block],
             k,
             v,
@@ -132,6 +136,19 @@ def _attention_block(
         scores = scores.masked_fill(~visible, float("-inf"))
     weights = scores.softmax(dim=-1).to(v.dtype).reshape(B, K, G * Q, S)
     return (weights @ v).reshape(B, K, G, Q, H)
+
+
+def _attention_block_computed_twice(
+    q: Tensor, k: Tensor, v: Tensor, limits: Tensor | None, scale: float, softcap: float | None
+) -> Tensor:
+    """The same, where the backward pass computes the block again instead of keeping its scores."""
+    out: Tensor = checkpoint(
+        _attention_block,
+        *(q, k, v, limits, scale, softcap),
+        use_reentrant=False,
+        preserve_rng_state=False,
+    )
+    return out
 
 
 def rotary_angles(positions: Tensor, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ V rows of the embedding table.
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from palikit.config import TextConfig
 from palikit.model.attention import AttentionFunction, attention, rotary_angles, rotate
@@ -18,7 +19,12 @@ from palikit.model.cache import KVCache
 
 
 class Decoder(nn.Module):
-    """Embedding table, decoder layers, final norm; the table is also the output head."""
+    """Embedding table, decoder layers, final norm; the table is also the output head.
+
+    Attributes:
+        checkpoint_layers: keep only the input of each layer for the backward pass, which computes
+            the layer again: less memory, one more forward pass, the same gradients.
+    """
 
     def __init__(
         self, config: TextConfig, attention_function: AttentionFunction = attention
@@ -31,6 +37,16 @@ class Decoder(nn.Module):
             for index in range(config.num_hidden_layers)
         )
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.checkpoint_layers = False
+
+    def set_dropout(self, rate: float) -> None:
+        """Drop this share of what attention and MLP add, at least 0 and below 1, in training mode.
+
+        As in big_vision there is none on embeddings and attention weights.
+        """
+        for module in self.modules():
+            if isinstance(module, DecoderLayer):
+                module.dropout = rate
 
     def embed(self, input_ids: Tensor) -> Tensor:
         """int64[B, T] -> [B, T, D]: table rows times sqrt(D)."""
@@ -58,7 +74,10 @@ class Decoder(nn.Module):
         angles = rotary_angles(positions, self.config.head_dim, self.config.rope_theta)
         x = embeds
         for layer in self.layers:
-            x = layer(x, angles, positions, limits, cache)
+            if self.checkpoint_layers and torch.is_grad_enabled() and cache is None:
+                x = checkpoint(layer, x, angles, positions, limits, None, use_reentrant=False)
+            else:
+                x = layer(x, angles, positions, limits, cache)
         return x
 
     def logits(self, hidden: Tensor, ids: Tensor | None = None, *, softcap: bool = True) -> Tensor:
@@ -89,6 +108,9 @@ class DecoderLayer(nn.Module):
 
     The released names are kept, and with them their trap: `post_attention_layernorm` stands
     before the MLP in Gemma 1 and after attention in Gemma 2.
+
+    Attributes:
+        dropout: see `Decoder.set_dropout`.
     """
 
     def __init__(
@@ -97,6 +119,7 @@ class DecoderLayer(nn.Module):
         super().__init__()
         D, eps = config.hidden_size, config.rms_norm_eps
         self.has_post_norms = config.has_post_norms
+        self.dropout = 0.0
         self.self_attn = DecoderAttention(config, index, attention_function)
         self.mlp = DecoderMLP(config)
         self.input_layernorm = RMSNorm(D, eps)
@@ -116,13 +139,18 @@ class DecoderLayer(nn.Module):
         """[B, Q, D] -> [B, Q, D]."""
         attended = self.self_attn(self.input_layernorm(x), angles, positions, limits, cache)
         if self.has_post_norms:
-            x = x + self.post_attention_layernorm(attended)
-            mixed = self.post_feedforward_layernorm(self.mlp(self.pre_feedforward_layernorm(x)))
+            x = x + self._drop(self.post_attention_layernorm(attended))
+            mixed = self._drop(self.mlp(self.pre_feedforward_layernorm(x)))
+            # big_vision drops before this norm and after the one of attention.
+            mixed = self.post_feedforward_layernorm(mixed)
         else:
-            x = x + attended
-            mixed = self.mlp(self.post_attention_layernorm(x))
+            x = x + self._drop(attended)
+            mixed = self._drop(self.mlp(self.post_attention_layernorm(x)))
         out: Tensor = x + mixed
         return out
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.dropout, self.training)
 
 
 class DecoderAttention(nn.Module):

@@ -6,15 +6,21 @@ Axes: U pictures, I patches (image tokens) a picture, D hidden size, N heads, H 
 picture side in pixels.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from palikit.config import VisionConfig
 from palikit.model.attention import AttentionFunction, attention
 
 
 class VisionTower(nn.Module):
-    """Patches, learned positions, encoder layers, final norm."""
+    """Patches, learned positions, encoder layers, final norm.
+
+    Attributes:
+        checkpoint_layers: as in `gemma.Decoder`.
+    """
 
     def __init__(
         self, config: VisionConfig, attention_function: AttentionFunction = attention
@@ -29,12 +35,16 @@ class VisionTower(nn.Module):
             EncoderLayer(config, attention_function) for _ in range(config.num_hidden_layers)
         )
         self.post_layernorm = nn.LayerNorm(D, eps=config.layer_norm_eps)
+        self.checkpoint_layers = False
 
     def forward(self, pixel_values: Tensor) -> Tensor:
         """float[U, 3, h, w] in [-1, 1] -> [U, I, D], patches in raster order."""
         x = self._embed_patches(pixel_values) + self.position_embedding.weight
         for layer in self.layers:
-            x = layer(x)
+            if self.checkpoint_layers and torch.is_grad_enabled():
+                x = checkpoint(layer, x, use_reentrant=False)
+            else:
+                x = layer(x)
         out: Tensor = self.post_layernorm(x)
         return out
 
