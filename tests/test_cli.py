@@ -5,6 +5,7 @@ import errno
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,21 +19,26 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from palikit.cli import main
-from palikit.cli.command import Program
+from palikit.cli.command import Program, names_of
+from palikit.cli.finetune_options import SECTIONS
 from palikit.cli.options import MAX_FRAMES, RunOptions
 from palikit.cli.progress import Lines
 from palikit.cli.saving import plan_saves
+from palikit.config import size_name
+from palikit.config_json import config_to_json
 from palikit.errors import CheckpointError
 from palikit.options import GenerationOptions, LoadOptions
 from palikit.prediction import Prediction
 from palikit.predictor import BATCH_SIZE
-from palikit.published import PUBLISHED
+from palikit.published import BUILT_IN, PUBLISHED
 from palikit.results import Caption
+from palikit.train_options import LoraOptions, LossOptions, TrainOptions
 from palikit.video import MAX_NUM_FRAMES
+from tests import tiny
 from tests.fake_predictor import FakePredictor, write_animation, write_picture
 
 VERBS = ("caption", "describe", "answer", "ocr", "detect", "segment", "generate")
-COMMANDS = (*VERBS, "data", "finetune", "inspect", "convert", "merge", "models", "recipes", "env")
+COMMANDS = (*VERBS, "data", "finetune", "recipes", "models", "inspect", "convert", "merge", "env")
 SOURCES = Path(__file__).resolve().parents[1] / "src"
 
 
@@ -101,7 +107,39 @@ def test_every_help_ends_with_worked_examples_that_are_accepted(command: str) ->
     assert all(line.startswith(f"palikit {command}") for line in lines)
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], ["detect", "--help"], ["inspect", "--help"]])
+def test_the_first_example_names_no_model_and_asks_about_a_picture_of_the_repository() -> None:
+    for output in (CliRunner().invoke(main, words).output for words in ([], ["--help"])):
+        first = next(line for line in output.splitlines() if line.startswith("  palikit "))
+        assert "examples/scene.png" in first
+        assert "--model" not in first
+
+
+def test_every_command_is_in_one_section_of_the_list_of_all() -> None:
+    names = [name for _, section in main.sections for name in section]
+    assert names == list(main.commands)
+
+
+def test_every_option_of_training_has_its_place_in_the_help() -> None:
+    placed = {name for _, names in SECTIONS for name in names}
+    wanted = names_of(TrainOptions, LossOptions, LoraOptions)
+    assert set(wanted) <= placed
+    output = CliRunner().invoke(main, ["finetune", "--help"]).output
+    for name in (*wanted, "task", "data", "classes", "device"):
+        flag = re.compile(rf"^  (?:-m, )?--{name.replace('_', '-')}(?: |$)", re.MULTILINE)
+        assert len(flag.findall(output)) == 1, name
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--help"],
+        ["detect", "--help"],
+        ["inspect", "--help"],
+        ["finetune", "--help"],
+        ["models"],
+    ],
+)
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     program = (
         "import sys; from palikit.cli import main; main(sys.argv[1:], standalone_mode=False);"
@@ -975,6 +1013,7 @@ def test_names_of_models_are_whole_on_any_terminal(
     monkeypatch.setenv("COLUMNS", str(columns))
     result = CliRunner().invoke(main, ["models"])
     head, *lines = result.stdout.splitlines()
+    lines = [line for line in lines if not line.startswith(BUILT_IN)]
     assert [line.split()[0] for line in lines] == [each.name for each in PUBLISHED]
     assert max(map(len, lines)) <= max(columns, *(len(each.name) for each in PUBLISHED))
     left_out = [] if columns == 200 else ["revisions"]
@@ -991,6 +1030,21 @@ def test_models_lists_the_published_names() -> None:
     result = CliRunner().invoke(main, ["models"])
     assert "google/paligemma2-28b-mix-448" in result.output
     assert "google/paligemma-3b-ft-widgetcap-448" in result.output
+
+
+def test_the_model_in_the_package_is_listed_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("palikit.published.BUILT_IN_FOLDER", tmp_path)
+    config = tiny.config("paligemma2")
+    (tmp_path / "config.json").write_text(json.dumps(config_to_json(config, "float32")))
+    _, first, *_ = CliRunner().invoke(main, ["models"]).stdout.splitlines()
+    assert first.split()[:4] == ["nano", "PaliGemma", "2", size_name(config)]
+    assert first.endswith("in the package")
+    output = (
+        CliRunner().invoke(main, ["models", "--family", "paligemma", "--format", "json"]).output
+    )
+    assert "nano" not in {each["name"] for each in json.loads(output)}
 
 
 def test_models_of_one_family_as_json() -> None:

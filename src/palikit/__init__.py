@@ -1,4 +1,4 @@
-"""PaliKit runs PaliGemma and PaliGemma 2: captions, answers, text, boxes and masks from pictures.
+"""PaliKit runs and fine-tunes PaliGemma and PaliGemma 2: text, boxes and masks from pictures.
 
     import palikit
 
@@ -8,6 +8,9 @@
         print(detection.label, detection.score, detection.box)
     found.draw().save("street-boxes.png")
 
+How to train one is in docs/fine-tuning.md; metrics are in `palikit.evaluation`, adapters in
+`palikit.adapters`.
+
 Names are resolved on first use, so that importing the package costs nothing.
 """
 
@@ -15,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from palikit import tasks
+    from palikit.data.options import RenderOptions
+    from palikit.data.rows import Row, load_rows
     from palikit.drawing import draw
     from palikit.errors import (
         CheckpointError,
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
         MissingExtraError,
         PaliKitError,
     )
+    from palikit.evaluation.validation import make_validation
     from palikit.loading import load
     from palikit.masks import Mask
     from palikit.options import GenerationOptions, LoadOptions
@@ -41,7 +47,10 @@ if TYPE_CHECKING:
         Segments,
         TokenScore,
     )
+    from palikit.scores import Scores
     from palikit.tasks import Task, parse, render
+    from palikit.train_options import LoraOptions, LossOptions, TrainOptions
+    from palikit.training import Mixture, RowExamples, finetune, origin_of
 
 __all__ = [
     "Answer",
@@ -55,26 +64,40 @@ __all__ = [
     "HubError",
     "InputError",
     "LoadOptions",
+    "LoraOptions",
+    "LossOptions",
     "Mask",
     "MissingExtraError",
+    "Mixture",
     "OcrText",
     "PaliKitError",
     "Pictures",
     "Prediction",
     "Predictor",
+    "RenderOptions",
+    "Row",
+    "RowExamples",
+    "Scores",
     "Segment",
     "Segments",
     "Task",
     "TokenScore",
+    "TrainOptions",
     "Video",
     "draw",
+    "finetune",
     "load",
+    "load_rows",
+    "make_validation",
+    "origin_of",
     "parse",
     "render",
     "tasks",
 ]
 
 _MODULES = {
+    "data.options": ("RenderOptions",),
+    "data.rows": ("Row", "load_rows"),
     "drawing": ("draw",),
     "errors": (
         "CheckpointError",
@@ -84,6 +107,7 @@ _MODULES = {
         "MissingExtraError",
         "PaliKitError",
     ),
+    "evaluation.validation": ("make_validation",),
     "loading": ("load",),
     "masks": ("Mask",),
     "options": ("GenerationOptions", "LoadOptions"),
@@ -101,7 +125,10 @@ _MODULES = {
         "Segments",
         "TokenScore",
     ),
+    "scores": ("Scores",),
     "tasks": ("Task", "parse", "render"),
+    "train_options": ("LoraOptions", "LossOptions", "TrainOptions"),
+    "training": ("Mixture", "RowExamples", "finetune", "origin_of"),
 }
 """Where each public name lives."""
 

@@ -5,6 +5,7 @@ configs of big_vision (text lengths of the fine-tuned models).
 """
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from palikit.config import PaliGemmaConfig, TextConfig
@@ -12,6 +13,8 @@ from palikit.errors import ConfigError
 
 BUILT_IN = "nano"
 """The name of the model that comes with the package; a folder of that name is "./nano"."""
+
+BUILT_IN_FOLDER = Path(__file__).parent / "nano" / "weights"
 
 Variant = Literal["pt", "mix", "ft"]
 

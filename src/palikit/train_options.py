@@ -22,24 +22,21 @@ class LossOptions:
 
     mean: LossMean = option(
         "example",
-        "example: the mean of each example's tokens, then of the examples, so that a short answer "
-        "counts as much as a long one; token: one mean over all tokens of the batch.",
+        "example: a short answer counts as much as a long one; token: one mean over all tokens of "
+        "the batch.",
     )
     label_smoothing: float = option(
         0.0,
-        "Share of the probability, 0 to below 1, that the target gives to all other tokens alike.",
+        "Share of the probability that the target gives to all other tokens.",
     )
     softcap: bool = option(
-        default=False, doc="Cap the logits at 30 as in generation, where the model has that cap."
+        default=False, doc="Cap the logits as in generation, where the model has a cap."
     )
     padding_rows: bool = option(
         default=False,
-        doc="Let the rows of the embedding table behind the last real token take part in the "
-        "softmax.",
+        doc="Let the table's rows behind the last real token take part in the softmax.",
     )
-    max_chunk_mib: int = option(
-        64, "Largest block of float32 logits held at once, in MiB; at least one row is computed."
-    )
+    max_chunk_mib: int = option(64, "Largest block of float32 logits held at once, in MiB.")
 
     def __post_init__(self) -> None:
         if self.mean not in get_args(LossMean):
@@ -76,104 +73,92 @@ class TrainOptions:
 
     method: Method = option(
         "full",
-        "What learns: full, everything; frozen_tower, everything but the image tower; attention, "
-        "the projections of the decoder's attention (the published Colab); lora, adapters; qlora, "
-        "adapters on a base of 4 bits.",
+        "full: everything; frozen_tower: all but the image tower; attention: the decoder's "
+        "attention, as the published Colab; lora: adapters; qlora: adapters on a base of 4 bits.",
     )
     train: str | None = option(
-        None, "Of what the method trains, only weights whose name this regular expression finds."
+        None, "Of these, train only weights whose name this regular expression finds."
     )
     freeze: str | None = option(
-        None, "Leave weights as they are whose name this regular expression finds."
+        None, "Leave weights whose name this regular expression finds as they are."
     )
     freeze_image_tower: bool = option(default=False, doc="Leave the image tower as it is.")
     freeze_projector: bool = option(
-        default=False, doc="Leave the projection from image tower to decoder as it is."
+        default=False, doc="Leave the projection between the towers as it is."
     )
-    freeze_decoder: bool = option(
-        default=False, doc="Leave the decoder's layers and norms as they are."
-    )
+    freeze_decoder: bool = option(default=False, doc="Leave the decoder's layers as they are.")
     freeze_embeddings: bool = option(
-        default=False, doc="Leave the embedding table, which is the output head too, as it is."
+        default=False, doc="Leave the embedding table and output head as it is."
     )
-    epochs: float = option(10.0, "How many times every example is seen, where steps is not given.")
-    steps: int | None = option(None, "Number of updates of the weights, instead of epochs.")
-    batch_size: int = option(32, "Examples that make one step, over all processes together.")
-    accumulation: int = option(
-        1, "Parts a step is computed in, one after the other: less memory, the same step."
-    )
-    learning_rate: float = option(1e-5, "Highest learning rate, the one after the warm-up.")
+    epochs: float = option(10.0, "How often every example is seen, unless --steps says it.")
+    steps: int | None = option(None, "Updates of the weights, instead of epochs.")
+    batch_size: int = option(32, "Examples a step, over all processes together.")
+    accumulation: int = option(1, "Parts that a step is computed in one by one: less memory.")
+    learning_rate: float = option(1e-5, "The highest one, after the warm-up.")
     rate_multipliers: str | None = option(
         None,
-        'Multipliers of the learning rate, as "vision_tower=0.1, embed_tokens=0.5": each a regular '
-        "expression found in the name of a weight; the first that is found counts.",
+        'Of the learning rate, as "vision_tower=0.1, embed_tokens=0.5": regular expressions for '
+        "names of weights, of which the first found counts.",
     )
     optimizer: OptimizerName = option(
         "adamw",
         "adamw; adamw8bit (bitsandbytes; paged on a GPU); adafactor; sgd (no momentum); muon, for "
         "training from scratch: AdamW where a weight is no matrix of a layer.",
     )
-    beta1: float = option(0.9, "Decay of the mean of gradients, for both kinds of AdamW.")
-    beta2: float = option(0.999, "Decay of the mean of squared gradients, for both kinds of AdamW.")
-    eps: float = option(1e-8, "Added to the root of the squares, for both kinds of AdamW.")
+    beta1: float = option(0.9, "AdamW's decay of the mean of gradients.")
+    beta2: float = option(0.999, "AdamW's decay of the mean of their squares.")
+    eps: float = option(1e-8, "Added by AdamW to the root of the squares.")
     weight_decay: float = option(
         0.0,
-        "Share of a weight taken off at each step, times the schedule but not the learning rate, "
-        "as big_vision counts it: PyTorch's figure times the learning rate.",
+        "Share of a weight taken off at each step, as big_vision counts it: PyTorch's figure times "
+        "the learning rate.",
     )
     weight_decay_on: str = option(
         DECAYING,
-        "Regular expression of the names of weights that decay; vectors never do. By default the "
-        "matrices of image tower and projector, as in the published transfers.",
+        "Regular expression for names of matrices that decay; by default those of image tower and "
+        "projector, as in the published transfers.",
     )
     schedule: Schedule = option(
-        "cosine", "How the learning rate goes on after the warm-up: to 0, or constant."
+        "cosine", "How the rate goes on after the warm-up: to 0, or constant."
     )
-    warmup: float = option(0.05, "Share of the steps over which the learning rate rises from 0.")
-    clip_norm: float = option(1.0, "Largest norm of the gradient of all weights; 0 for no limit.")
-    dropout: float = option(0.0, "Share of the decoder's activations dropped, 0 to below 1.")
+    warmup: float = option(0.05, "Share of the steps in which the rate rises from 0.")
+    clip_norm: float = option(1.0, "Largest norm of the gradient; 0 for no limit.")
+    dropout: float = option(0.0, "Share of the decoder's activations dropped.")
     precision: Precision = option(
         "auto",
-        "bfloat16: products in bfloat16, what learns in float32, what is frozen as stored; "
-        "float32: everything; auto: bfloat16 on a GPU, float32 on the CPU.",
+        "Of products; with bfloat16 what learns is float32 and what is frozen as stored. auto: "
+        "bfloat16 on a GPU, float32 on the CPU.",
     )
     gradient_checkpointing: bool = option(
-        default=False, doc="Compute activations a second time instead of keeping them: less memory."
+        default=False, doc="Compute activations twice instead of keeping them: less memory."
     )
-    seed: int = option(0, "Seed of the order of the examples, of choices among texts, of dropout.")
+    seed: int = option(0, "Seed of everything drawn at random.")
     augment: Augment = option(
         "none",
-        "Change pictures with marked objects at random, each time anew: mirror, left and right; "
-        "turn, all eight turns and mirrorings. Other prompts are left alone.",
+        "Turn pictures of detect and segment at random: mirror, left and right; turn, all eight "
+        "turns and mirrorings.",
     )
     max_text_tokens: int = option(
-        512, "Longest text of an example in tokens, prompt and answer; longer ones are an error."
+        512, "Most tokens of prompt and answer; a longer row is an error."
     )
     checkpoint_every: int = option(500, "Steps between checkpoints.")
     keep: int = option(2, "How many of the latest checkpoints are kept.")
-    evaluate_every: int | None = option(
-        None, "Steps between validations; by default an epoch. There is always one at the end."
-    )
+    evaluate_every: int | None = option(None, "Steps between validations; by default an epoch.")
     metric: str | None = option(
         None,
-        "Figure of the validation that decides which model is best, instead of the task's own; "
-        "with a minus before it (-cer) where less is better.",
+        "Figure that decides which model is best, instead of the task's own; with a minus before "
+        "it (-cer) where less is better.",
     )
-    patience: int = option(
-        0, "Validations in a row without a better score after which to stop; 0 for never."
-    )
+    patience: int = option(0, "Stop after so many validations without a better score; 0 for never.")
     cache_features: bool = option(
         default=False,
-        doc="Compute the image tower's output once a picture and keep it on disk; for a frozen "
-        "image tower.",
+        doc="Keep the output of a frozen image tower on disk, computed once a picture.",
     )
-    features: str | None = option(
-        None, "Folder of the kept output of the image tower, to share it among runs."
-    )
-    num_workers: int = option(2, "Threads that prepare the next batches meanwhile; 0 for none.")
+    features: str | None = option(None, "Folder for that output, to be shared among runs.")
+    num_workers: int = option(2, "Threads that prepare the next batches; 0 for none.")
     worker_processes: bool = option(
         default=False,
-        doc="Prepare batches in processes instead of threads: for examples that Python code draws.",
+        doc="Processes instead of threads: for examples that Python code draws.",
     )
 
     def __post_init__(self) -> None:
@@ -191,6 +176,11 @@ class TrainOptions:
         for name in ("train", "freeze", "weight_decay_on"):
             _check_pattern(getattr(self, name), name)
         _ = self.multipliers
+        if self.cache_features and self.augment != "none":
+            raise InputError(
+                f"augment is {self.augment!r} and cache_features is set: pictures that are turned "
+                "each time anew have no output to keep; leave one of them out"
+            )
 
     @property
     def multipliers(self) -> tuple[tuple[str, float], ...]:

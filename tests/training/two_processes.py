@@ -33,6 +33,7 @@ LORA = with_options(method="lora", accumulation=2, dropout=0.0)
 LAYERS = LoraOptions(lora_image_tower="q,v", lora_projector="full")
 VALIDATED = with_options(dropout=0.0, learning_rate=1e-4, evaluate_every=2, patience=1)
 DROPPING = with_options(learning_rate=1e-4)
+MUON = with_options(dropout=0.0, learning_rate=1e-4, optimizer="muon")
 
 
 class Pairs(Toy):
@@ -97,6 +98,7 @@ def trainings(out: Path, together: SeveralProcesses) -> dict[str, dict[str, obje
         "lora": outcome(out / "lora", LORA, lora=LAYERS, **every),
         "frugal": outcome(out / "frugal", frugal, **every),
         "half": outcome(out / "half", half, **every),
+        "muon": outcome(out / "muon", MUON, **every),
         "pairs": outcome(out / "pairs", OPTIONS, examples=Pairs(), **every),
         "from one": outcome(out / "one", OPTIONS, resume=True, **every),
         "whole": outcome(out / "whole", DROPPING, **every),

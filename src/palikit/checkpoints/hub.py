@@ -19,9 +19,7 @@ from huggingface_hub.errors import (
 
 from palikit.checkpoints.layout import find_files
 from palikit.errors import CheckpointError, HubError, InputError, PaliKitError
-from palikit.published import BUILT_IN, PUBLISHED, find_published
-
-BUILT_IN_FOLDER = Path(__file__).parents[1] / "nano" / "weights"
+from palikit.published import BUILT_IN, BUILT_IN_FOLDER, PUBLISHED, find_published
 
 _NAME = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 _FILES = ["*.json", "*.safetensors", "tokenizer.model"]

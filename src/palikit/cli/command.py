@@ -17,6 +17,9 @@ from palikit.errors import PaliKitError
 from palikit.options import GenerationOptions, LoadOptions
 from palikit.train_options import LoraOptions, LossOptions, TrainOptions
 
+LABELS_SECTION = "From labels to texts, for data that are no rows yet"
+"""Title of the section of `RenderOptions` in the help of commands that take any data."""
+
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 and the number of SIGINT, as shells count."""
 
@@ -34,27 +37,31 @@ _SECTIONS = (
 _OPTIONS = (*(cls for _, cls in _SECTIONS), TrainOptions, LossOptions, LoraOptions)
 
 
+def names_of(*classes: type) -> tuple[str, ...]:
+    """The options that options classes make."""
+    return tuple(field.name for cls in classes for field in fields(cls))
+
+
 class Command(click.Command):
     """A command whose epilog is its worked examples, a line each.
 
     Attributes:
-        sections: titles of the sections of options and the options classes shown there.
+        sections: titles of the sections of options, and the names of the options shown there; what
+            stands in none, or is the command's own, comes first.
     """
 
-    sections: Sequence[tuple[str, type]] = _SECTIONS
+    sections: Sequence[tuple[str, Sequence[str]]] = tuple(
+        (title, names_of(cls)) for title, cls in _SECTIONS
+    )
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Options in sections, by the options class they belong to."""
-        rows = {
-            str(parameter.name): record
-            for parameter in self.get_params(ctx)
-            if not isinstance(parameter, click.Argument)
-            and (record := parameter.get_help_record(ctx))
-        }
-        sections = [(title, [f.name for f in fields(cls)]) for title, cls in self.sections]
-        placed = {name for _, names in sections for name in names}
-        for title, names in [("Options", [n for n in rows if n not in placed]), *sections]:
-            if shown := [rows[name] for name in names if name in rows]:
+        """Options in sections, each in the first that names it."""
+        options = [each for each in self.get_params(ctx) if not isinstance(each, click.Argument)]
+        placed = {name for _, names in self.sections for name in names}
+        own = [o.name or "" for o in options if o.expose_value or o.name not in placed]
+        rows = {o.name or "": row for o in options if (row := o.get_help_record(ctx))}
+        for title, names in [("Options", own), *self.sections]:
+            if shown := [rows.pop(name) for name in names if name in rows]:
                 with formatter.section(title):
                     formatter.write_dl(shown)
 
@@ -64,7 +71,13 @@ class Command(click.Command):
 
 
 class Program(click.Group):
-    """The command `palikit`: every error made on purpose leaves as one sentence and exit code 2."""
+    """The command `palikit`: every error made on purpose leaves as one sentence and exit code 2.
+
+    Attributes:
+        sections: titles of the sections of commands, and the names of those shown there.
+    """
+
+    sections: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def main(
         self,
@@ -130,6 +143,23 @@ class Program(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order they were added, verbs first."""
         return list(self.commands)
+
+    def add_section(self, title: str, commands: Sequence[click.Command]) -> None:
+        """Commands that stand together in the list of all."""
+        self.sections = (*self.sections, (title, tuple(str(each.name) for each in commands)))
+        for command in commands:
+            self.add_command(command)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands by section, a line each."""
+        width = max(map(len, self.commands))
+        for title, names in self.sections:
+            with formatter.section(title):
+                limit = formatter.width - formatter.current_indent - width - 2
+                lines = [self.commands[name].get_short_help_str(limit) for name in names]
+                formatter.write_dl(
+                    [(f"{name:<{width}}", line) for name, line in zip(names, lines, strict=True)]
+                )
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The examples, unwrapped."""

@@ -158,9 +158,8 @@ def _encoder(mask_codec: str | None, model: str | None) -> "Encode":
     Raises:
         InputError: neither was given, or there is none beside the model.
     """
-    from palikit.checkpoints.hub import BUILT_IN_FOLDER
     from palikit.loading import MASK_CODEC_NAMES
-    from palikit.published import BUILT_IN
+    from palikit.published import BUILT_IN, BUILT_IN_FOLDER
 
     if mask_codec is not None:
         return mask_encoder(Path(mask_codec))

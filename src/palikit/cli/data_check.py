@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
-from palikit.cli.command import Command, remark, visible
+from palikit.cli.command import LABELS_SECTION, Command, names_of, remark, visible
 from palikit.cli.options import options_of, read_options
 from palikit.cli.progress import progress_of
 from palikit.data.options import Format, RenderOptions
@@ -23,6 +23,15 @@ if TYPE_CHECKING:
 
 _MOST = 5
 """Problems of a kind that are told without --all."""
+
+
+class RowsCommand(Command):
+    """A command that looks at the rows of a data set."""
+
+    sections = (
+        (LABELS_SECTION, names_of(RenderOptions)),
+        ("Loading the model", names_of(LoadOptions)),
+    )
 
 
 def _data_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -48,7 +57,7 @@ def _data_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command(
-    cls=Command,
+    cls=RowsCommand,
     epilog="""\
 palikit data check cells/
 palikit data check cells/ --model google/paligemma2-3b-pt-448 --max-tokens 256
@@ -113,7 +122,7 @@ def check(
 
 
 @click.command(
-    cls=Command,
+    cls=RowsCommand,
     epilog="""\
 palikit data show cells/ --output cells.html
 palikit data show cells/ --output cells.html --split train --number 60

@@ -11,6 +11,8 @@ from palikit.options import LoadOptions
 from palikit.results import Segments
 
 if TYPE_CHECKING:
+    from palikit.checkpoints import Inspection
+    from palikit.recipes import ModelSize
     from palikit.tokenizer import Tokenizer
 
 _PATCH = 14
@@ -30,6 +32,7 @@ class DataModel:
         tokens_per_image: image tokens of one picture.
         text_tokens: of prompt and answer together, that it was trained with.
         mask_codec_file: None where there is none.
+        size: which of the released sizes it has; None for none of them.
     """
 
     tokenizer: "Tokenizer | None"
@@ -37,6 +40,7 @@ class DataModel:
     tokens_per_image: int
     text_tokens: int
     mask_codec_file: Path | None
+    size: "ModelSize | None" = None
 
     def limit(self, max_tokens: int | None) -> TokenLimit:
         """The limit of text tokens and how they are counted."""
@@ -107,7 +111,16 @@ def open_data_model(model: str | None, options: LoadOptions) -> DataModel:
     text = found.release.text_length if found.release else text_limit(size)
     if options.tokenizer is None:
         options = replace(options, tokenizer=str(_tokenizer_beside(path)))
-    return _data_model(options, size, patch, text, path if path.is_dir() else path.parent)
+    known = _data_model(options, size, patch, text, path if path.is_dir() else path.parent)
+    return replace(known, size=_released_size(found))
+
+
+def _released_size(found: "Inspection") -> "ModelSize | None":
+    """By the shape of the model, whatever its name."""
+    from palikit.recipes import RATE_FACTORS
+
+    name = f"{found.family.replace(' ', '')}-{found.size}".lower()
+    return next((size for size, _ in RATE_FACTORS if size == name), None)
 
 
 def _data_model(

@@ -3,6 +3,7 @@
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -11,7 +12,8 @@ import click
 from palikit.cli.command import INTERRUPTED, Command, remark
 from palikit.cli.finetune_card import write_run_card
 from palikit.cli.finetune_data import TrainingRows, training_rows
-from palikit.cli.finetune_options import FinetuneOptions, finetune_options
+from palikit.cli.finetune_options import SECTIONS, FinetuneOptions, finetune_options
+from palikit.cli.finetune_processes import Together, together
 from palikit.cli.finetune_progress import TrainingProgress, training_progress
 from palikit.cli.options import options_of
 from palikit.data.options import DataTask, RenderOptions
@@ -21,9 +23,8 @@ from palikit.published import BUILT_IN
 from palikit.train_options import LoraOptions, LossOptions, TrainOptions
 
 if TYPE_CHECKING:
-    from palikit.cli.data_model import DataModel
     from palikit.predictor import Predictor
-    from palikit.training import Evaluate, Origin, RunResult
+    from palikit.training import Evaluate, RunResult
 
 _COMMAND_OF: dict[DataTask, str] = {
     "detect": 'palikit detect photo.jpg "{labels}" --model {model}',
@@ -49,13 +50,7 @@ _MODEL_HELP = (
 class FinetuneCommand(Command):
     """Its options in sections of its own."""
 
-    sections = (
-        ("Training", TrainOptions),
-        ("Loss", LossOptions),
-        ("Adapters", LoraOptions),
-        ("From labels to texts, for data that are no rows yet", RenderOptions),
-        ("Loading the model", LoadOptions),
-    )
+    sections = SECTIONS
 
 
 @click.command(
@@ -124,56 +119,68 @@ def finetune(
     The finished model is RUN/best. Everything about the run is in RUN: options, metrics,
     checkpoints, pages of pictures. Ctrl-C saves a checkpoint; --resume goes on.
     """
-    options = finetune_options(ctx, recipe)
-    if repository is not None and repository.count("/") != 1:
-        raise InputError(f"--push-to-hub is {repository!r}: it must be OWNER/NAME")
-    if not model:
-        remark(_NANO)
-        model = BUILT_IN
-    from palikit.cli.data_model import open_data_model
-    from palikit.training.run_folder import check_output
-    from palikit.training.setup import number_of_steps
+    with together() as processes:
+        options = finetune_options(ctx, recipe)
+        if repository is not None and repository.count("/") != 1:
+            raise InputError(f"--push-to-hub is {repository!r}: it must be OWNER/NAME")
+        if not model:
+            remark(_NANO)
+        name = model or BUILT_IN
+        from palikit.cli.data_model import open_data_model
+        from palikit.training.run_folder import check_output
+        from palikit.training.setup import number_of_steps
 
-    if not dry_run:
-        check_output(Path(output), resume=resume, overwrite=overwrite)
-    known = open_data_model(model, options.loading)
-    rows = training_rows(data, val, task, options.render, known, options.train.max_text_tokens)
-    steps = number_of_steps(rows.number, options.train)
-    if dry_run:
-        from palikit.cli.finetune_dry_run import dry_run as show
+        if not dry_run and processes.is_first:
+            check_output(Path(output), resume=resume, overwrite=overwrite)
+        known = open_data_model(name, options.loading)
+        options = finetune_options(ctx, recipe, known)
+        rows = training_rows(data, val, task, options.render, known, options.train.max_text_tokens)
+        steps = number_of_steps(rows.number, options.train)
+        if dry_run:
+            from palikit.cli.finetune_dry_run import dry_run as show
 
-        show(options, rows, known, model, steps)
-        return
-    if not rows.validation:
-        remark("there is no validation set: the last model is taken for the best one")
-    with training_progress() as progress:
-        progress.remark(f"loading {model}")
-        result = _train(options, rows, known, model, Path(output), progress, resume, overwrite)
-    if result.ending == "interrupted":
-        _tell_interrupted(ctx, result)
-    write_run_card(result, options, rows, model, data)
-    _tell(result, rows)
-    if repository is not None and result.best is not None:
-        from palikit.publishing import publish
-
-        click.echo(f"pushed: {publish(result.best, repository)}")
+            show(options, rows, known, name, steps)
+            return
+        if not rows.validation:
+            remark("there is no validation set: the last model is taken for the best one")
+        with training_progress() as progress:
+            progress.remark(f"loading {name}")
+            result = _train(
+                options, rows, name, Path(output), progress, processes, resume, overwrite
+            )
+        if result.ending == "interrupted":
+            _tell_interrupted(ctx, result, processes)
+        if processes.is_first:
+            write_run_card(result, options, rows, name, data)
+            _tell(result, rows)
+            _push(result, repository)
 
 
 def _train(
     options: FinetuneOptions,
     rows: TrainingRows,
-    known: "DataModel",
     name: str,
     output: Path,
     progress: TrainingProgress,
+    together: Together,
     resume: bool,  # noqa: FBT001 (as the command has them)
     overwrite: bool,  # noqa: FBT001
 ) -> "RunResult":
     from palikit.loading import load_with
     from palikit.training import finetune as train
+    from palikit.training import origin_of
 
-    origin = _origin(name, options, known)
-    predictor = load_with(name, options.loading)
+    processes = together.processes(options.loading.device)
+    processes.check(options.train)
+    origin = origin_of(
+        name,
+        options.loading.revision,
+        tokenizer=options.loading.tokenizer,
+        mask_codec=options.loading.mask_codec,
+    )
+    origin.check(options.train)
+    device = together.device(options.loading.device)
+    predictor = load_with(name, replace(options.loading, device=device))
     return train(
         predictor.model,
         predictor.processor,
@@ -188,27 +195,7 @@ def _train(
         on_remark=progress.remark,
         resume=resume,
         overwrite=overwrite,
-    )
-
-
-def _origin(name: str, options: FinetuneOptions, known: "DataModel") -> "Origin":
-    """What the finished model needs of the one it began as."""
-    from palikit.adapters import find_source
-    from palikit.checkpoints import find_tokenizer
-    from palikit.training import Origin
-
-    source = find_source(name, options.loading.revision)
-    if source.adapter is not None and options.adapters is not None:
-        raise InputError(
-            f"{name} is an adapter, and adapters are trained on a whole model: `palikit merge` it "
-            "into one first"
-        )
-    given = options.loading.tokenizer
-    return Origin(
-        # The folder of an adapter names its base, and may be used from anywhere.
-        str(Path(name).resolve()) if Path(name).exists() else name,
-        Path(given) if given is not None else find_tokenizer(source.path),
-        known.mask_codec_file,
+        processes=processes,
     )
 
 
@@ -237,11 +224,11 @@ def _evaluate(
     return make_validation(rows.validation, rows.task, make_predictor, progress=progress.validation)
 
 
-def _tell_interrupted(ctx: click.Context, result: "RunResult") -> None:
+def _tell_interrupted(ctx: click.Context, result: "RunResult", processes: Together) -> None:
     arguments = [each for each in sys.argv[1:] if each not in ("--resume", "--overwrite")]
     remark(
         f"interrupted after step {result.step}; go on with: "
-        f"{shlex.join(['palikit', *arguments, '--resume'])}"
+        f"{processes.command([*arguments, '--resume'])}"
     )
     ctx.exit(INTERRUPTED)
 
@@ -259,6 +246,13 @@ def _tell(result: "RunResult", rows: TrainingRows) -> None:
         model=shlex.quote(str(result.best)), labels=prompt, question=_question(first.prefix)
     )
     click.echo(f"use it: {command}")
+
+
+def _push(result: "RunResult", repository: str | None) -> None:
+    if repository is not None and result.best is not None:
+        from palikit.publishing import publish
+
+        click.echo(f"pushed: {publish(result.best, repository)}")
 
 
 def _question(prefix: str) -> str:

@@ -1,13 +1,45 @@
 """The options of `palikit finetune`: what a recipe says, and before it what was typed."""
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import click
 
+from palikit.cli.command import LABELS_SECTION, names_of
 from palikit.cli.options import is_typed, read_options
 from palikit.data.options import RenderOptions
 from palikit.options import LoadOptions
 from palikit.train_options import LoraOptions, LossOptions, TrainOptions
+
+if TYPE_CHECKING:
+    from palikit.cli.data_model import DataModel
+
+_LEARNING = (
+    "method freeze_image_tower freeze_projector freeze_decoder freeze_embeddings train freeze"
+)
+_PACE = (
+    "epochs steps batch_size learning_rate schedule warmup rate_multipliers clip_norm "
+    "weight_decay weight_decay_on optimizer beta1 beta2 eps"
+)
+_EXAMPLES = "augment max_text_tokens dropout seed"
+_MEASURING = "evaluate_every metric patience checkpoint_every keep"
+_SPEED = (
+    "precision accumulation gradient_checkpointing cache_features features num_workers "
+    "worker_processes"
+)
+
+SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("What learns", tuple(_LEARNING.split())),
+    ("Adapters, for the methods lora and qlora", names_of(LoraOptions)),
+    ("How long, how fast", tuple(_PACE.split())),
+    ("Examples and chance", tuple(_EXAMPLES.split())),
+    ("Measuring, stopping, keeping", tuple(_MEASURING.split())),
+    ("Memory and speed", tuple(_SPEED.split())),
+    ("The loss", names_of(LossOptions)),
+    (LABELS_SECTION, names_of(RenderOptions)),
+    ("Loading the model", names_of(LoadOptions)),
+)
+"""The options of `palikit finetune --help`."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +64,19 @@ class FinetuneOptions:
         return self.lora if self.train.method in ("lora", "qlora") else None
 
 
-def finetune_options(ctx: click.Context, recipe: str | None) -> FinetuneOptions:
+def finetune_options(
+    ctx: click.Context, recipe: str | None, model: "DataModel | None" = None
+) -> FinetuneOptions:
     """The options of the command line; where one was not given, the recipe's.
 
+    Args:
+        ctx: of the command.
+        recipe: its name.
+        model: for its size and picture side, which the recipe's setting depends on; None before
+            they are known, to refuse what cannot be used anyway.
+
     Raises:
-        InputError: no such recipe, or an option that cannot be used.
+        InputError: no such recipe or setting, or an option that cannot be used.
     """
     loading = read_options(ctx, LoadOptions)
     if recipe is None:
@@ -44,7 +84,8 @@ def finetune_options(ctx: click.Context, recipe: str | None) -> FinetuneOptions:
     else:
         from palikit.recipes import recipe_options
 
-        found = recipe_options(recipe, loading.image_size)
+        size = None if model is None else model.size
+        found = recipe_options(recipe, _resolution(recipe, model), size)
         train, loss, lora = found.train, found.loss, found.lora
     if is_typed(ctx, "epochs"):
         train = replace(train, steps=None)  # a recipe may count in steps
@@ -56,3 +97,17 @@ def finetune_options(ctx: click.Context, recipe: str | None) -> FinetuneOptions:
         replace(read_options(ctx, RenderOptions), seed=train.seed),
         loading,
     )
+
+
+def _resolution(recipe: str, model: "DataModel | None") -> int | None:
+    """The picture side whose setting is taken; None for the recipe's smallest.
+
+    A recipe says nothing of models of other sizes than the released ones: such a model takes it as
+    it is, at the smallest side where the recipe has not its own.
+    """
+    from palikit.recipes import recipe_named
+
+    if model is None:
+        return None
+    is_known = model.image_size in recipe_named(recipe).resolutions
+    return model.image_size if is_known or model.size is not None else None

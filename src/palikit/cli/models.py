@@ -1,16 +1,15 @@
 """Models as files and as names: inspect, convert, models."""
 
 import json
-import shutil
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from palikit.cli.command import Command, is_terminal, remark
+from palikit.cli.command import Command, remark
 from palikit.cli.options import options_of, read_options
+from palikit.cli.tables import print_table
 from palikit.errors import InputError
 from palikit.options import LoadOptions
 
@@ -38,7 +37,8 @@ _FORMAT = click.option(
     epilog="""\
 palikit inspect paligemma2-3b-mix-448/
 palikit inspect pt_224.npz --format json
-palikit inspect google/paligemma-3b-pt-224 --revision bfloat16""",
+palikit inspect google/paligemma-3b-pt-224 --revision bfloat16
+palikit inspect nano""",
 )
 @click.argument("model")
 @_FORMAT
@@ -55,7 +55,7 @@ def inspect(ctx: click.Context, model: str, output_format: str) -> None:
     if output_format == "json":
         click.echo(json.dumps(_inspection_record(found), indent=2))
     else:
-        _print_table(("", ""), _inspection_rows(found))
+        print_table(("", ""), _inspection_rows(found))
     for problem in found.problems:
         remark(f"incomplete: {problem}")
     ctx.exit(0 if found.complete else 1)
@@ -128,20 +128,48 @@ palikit models --format json""",
 )
 @_FORMAT
 def models(family: str | None, output_format: str) -> None:
-    """List the published checkpoints.
+    """List the models that there are by name.
 
-    Of the kinds, pt is to be fine-tuned, mix is to be used, ft is tuned on one data set.
+    nano is in the package: a demonstration, trained on drawn scenes. The others are the published
+    checkpoints, fetched at first use. Of the kinds, pt is to be fine-tuned, mix is to be used, ft
+    is tuned on one data set.
     """
     from palikit.published import PUBLISHED
 
-    shown = [each for each in PUBLISHED if family in (None, _family_id(each))]
+    shown = [each for each in (*_built_in(), *PUBLISHED) if family in (None, _family_id(each))]
     if output_format == "json":
         click.echo(json.dumps([asdict(each) for each in shown], indent=2))
         return
-    _print_table(
+    print_table(
         ("name", "family", "size", "kind", "pixels", "tokens", "tuned on", "revisions"),
         [_model_row(each) for each in shown],
     )
+
+
+def _built_in() -> "tuple[PublishedCheckpoint, ...]":
+    """The model in the package, as its config describes it; none where it was left out of it."""
+    from palikit.config import size_name
+    from palikit.config_json import config_from_json
+    from palikit.data.check_tokens import text_limit
+    from palikit.published import BUILT_IN, BUILT_IN_FOLDER, PublishedCheckpoint
+
+    file = BUILT_IN_FOLDER / "config.json"
+    if not file.is_file():
+        return ()
+    config = config_from_json(json.loads(file.read_text(encoding="utf-8")))
+    side = config.vision_config.image_size
+    found = PublishedCheckpoint(
+        BUILT_IN,
+        config.family,
+        size_name(config),
+        "mix",
+        side,
+        text_limit(side),
+        (),
+        "",
+        "drawn scenes",
+    )
+    return (found,)
 
 
 def _family_id(checkpoint: "PublishedCheckpoint") -> str:
@@ -157,7 +185,8 @@ def _model_row(checkpoint: "PublishedCheckpoint") -> tuple[str, ...]:
         str(checkpoint.image_size),
         str(checkpoint.text_length),
         checkpoint.task,
-        ", ".join(f"{branch} ({dtype})" for branch, dtype in checkpoint.revisions),
+        ", ".join(f"{branch} ({dtype})" for branch, dtype in checkpoint.revisions)
+        or "in the package",
     )
 
 
@@ -182,6 +211,10 @@ def _inspection_rows(found: "Inspection") -> list[tuple[str, ...]]:
 
 
 def _variant(found: "Inspection") -> str:
+    from palikit.published import BUILT_IN, BUILT_IN_FOLDER
+
+    if found.path == BUILT_IN_FOLDER:
+        return f"{BUILT_IN}, the built-in demonstration, trained on drawn scenes"
     if found.release is None:
         return "unknown: its name is not that of a release"
     tuned = f", tuned on {found.release.task}" if found.release.task else ""
@@ -212,19 +245,3 @@ def _inspection_record(found: "Inspection") -> dict[str, Any]:
 def _size(nbytes: int) -> str:
     mib = nbytes / 2**20
     return f"{mib / 2**10:.1f} GiB" if mib >= 2**10 else f"{mib:.1f} MiB"
-
-
-def _print_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    """Columns side by side; on a terminal too narrow the last ones are left out, none is broken."""
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    kept = len(widths)
-    if is_terminal(sys.stdout) and any(header):
-        columns = shutil.get_terminal_size().columns
-        while kept > 1 and sum(widths[:kept]) + 2 * (kept - 1) > columns:
-            kept -= 1
-    for row in [header, *rows] if any(header) else rows:
-        cells = zip(row[:kept], widths, strict=False)
-        click.echo("  ".join(f"{cell:<{width}}" for cell, width in cells).rstrip())
-    if kept < len(header):
-        left_out = ", ".join(header[kept:])
-        remark(f"left out on a terminal of this width: {left_out}; --format json shows all")

@@ -14,6 +14,9 @@ from palikit.options import RecordFormat, option
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 OptionsT = TypeVar("OptionsT")
 
+_LONGEST_DEFAULT = 30
+"""Characters of a default that --help shows."""
+
 MAX_FRAMES = 512
 """`palikit.video.MAX_NUM_FRAMES`, which is too heavy to be imported for --help."""
 
@@ -114,7 +117,9 @@ def is_typed(ctx: click.Context, name: str) -> bool:
 
 def _click_option(cls: type, field: Field[Any], hint: Any) -> Callable[[CommandT], CommandT]:
     name = "--" + field.name.replace("_", "-")
-    is_shown = field.default is not None and field.default is not False  # a default of 0 is shown
+    # A default of 0 is shown; one that is a long expression is told by its help text.
+    is_shown = field.default is not None and field.default is not False
+    is_shown = is_shown and len(str(field.default)) <= _LONGEST_DEFAULT
     doc = field.metadata["doc"]
 
     def keep(ctx: click.Context, _parameter: click.Parameter, value: Any) -> Any:

@@ -12,30 +12,37 @@ from palikit.cli.recipes import recipes
 from palikit.cli.verbs import VERBS
 
 _START = """\
-PaliKit asks PaliGemma and PaliGemma 2 about pictures. Five things to begin with:
+PaliKit asks PaliGemma and PaliGemma 2 about pictures, and fine-tunes them. To begin with:
+
+  palikit detect examples/scene.png "circle ; star" --save out.png
+      boxes, printed and drawn, by nano: a small built-in model that knows drawn scenes only
 
   palikit caption photo.jpg --model google/paligemma2-3b-mix-448
-      one sentence about a picture; the model is fetched at first use
-
-  export PALIKIT_MODEL=google/paligemma2-3b-mix-448
-  palikit answer photo.jpg "how many people are there?"
-      a question; the variable stands for --model from here on
-
-  palikit detect photo.jpg "cat ; dog" --save boxes.png
-      boxes, printed and drawn
+      a released model, fetched at first use; PALIKIT_MODEL stands for --model from then on
 
   palikit ocr scans/ --output texts.jsonl
       the text of every picture in a folder; run it again to go on after an interruption
 
-  palikit models
-      every published model by name
+  palikit data check cells/
+      what is wrong with labelled pictures: COCO, VOC, YOLO, CSV, JSON lines and others
+
+  palikit finetune --model google/paligemma2-3b-pt-448 --data cells/ --output runs/cells
+      a model of your own, measured, in runs/cells/best
 
 `palikit --help` lists all commands, `palikit help detect` the options of one."""
 
 _EXAMPLES = """\
+palikit detect examples/scene.png "circle ; star" --save out.png
 palikit caption photo.jpg --model google/paligemma2-3b-mix-448
-palikit detect photo.jpg "cat ; dog" --save boxes.png
-palikit inspect paligemma2-3b-mix-448/"""
+palikit data check cells/
+palikit finetune --model google/paligemma2-3b-pt-448 --data cells/ --output runs/cells"""
+
+_SECTIONS = (
+    ("Ask about pictures", VERBS),
+    ("Train on your own", (data, finetune, recipes)),
+    ("Models", (models, inspect, convert, merge)),
+    ("This machine", (env,)),
+)
 
 
 def _show_version(ctx: click.Context, _parameter: click.Parameter, *values: bool) -> None:
@@ -60,10 +67,10 @@ def _show_version(ctx: click.Context, _parameter: click.Parameter, *values: bool
 )
 @click.pass_context
 def main(ctx: click.Context) -> None:
-    """Ask PaliGemma and PaliGemma 2 about pictures."""
+    """Ask PaliGemma and PaliGemma 2 about pictures, and train them on your own."""
     if ctx.invoked_subcommand is None:
         click.echo(_START)
 
 
-for _command in (*VERBS, data, finetune, inspect, convert, merge, models, recipes, env):
-    main.add_command(_command)
+for _title, _commands in _SECTIONS:
+    main.add_section(_title, _commands)

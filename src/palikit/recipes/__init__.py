@@ -90,7 +90,8 @@ def setting_of(recipe: Recipe, resolution: int | None = None) -> Setting:
             return setting
     known = ", ".join(map(str, recipe.resolutions))
     raise InputError(
-        f"recipe {recipe.name} has no setting for {resolution} pixels: there is one for {known}"
+        f"recipe {recipe.name} has no setting for pictures of {resolution} pixels: there is one "
+        f"for {known}; take a model of such a size, or set another picture size"
     )
 
 

@@ -1,0 +1,73 @@
+"""The options of `palikit finetune`: recipe, model and command line together."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from palikit.checkpoints.inspection import describe
+from palikit.cli.data_model import DataModel, _released_size
+from palikit.cli.finetune import finetune
+from palikit.cli.finetune_options import FinetuneOptions, finetune_options
+from palikit.errors import InputError
+from palikit.published import VARIANTS, config_for
+from palikit.recipes import RATE_FACTORS, recipe_options
+from palikit.train_options import TrainOptions
+from tests import tiny
+
+MODEL = DataModel(None, 448, 1024, 512, None, size="paligemma-3b")
+
+
+def options(recipe: str, model: DataModel | None, *arguments: str) -> FinetuneOptions:
+    words = ["--data", "d", "--output", "run", *arguments]
+    with finetune.make_context("finetune", words) as ctx:
+        return finetune_options(ctx, recipe, model)
+
+
+def test_a_recipe_is_taken_at_the_models_own_resolution() -> None:
+    for side in (224, 448):
+        found = options("nlvr2", replace(MODEL, image_size=side))
+        assert found.train == recipe_options("nlvr2", side).train
+    assert recipe_options("nlvr2", 224) != recipe_options("nlvr2", 448)
+
+
+def test_larger_models_get_their_factor() -> None:
+    rates = [
+        options("cococap", replace(MODEL, size=size)).train.learning_rate
+        for size, _ in RATE_FACTORS
+    ]
+    assert [rate / rates[0] for rate in rates] == [factor for _, factor in RATE_FACTORS]
+
+
+def test_a_resolution_without_a_setting_is_refused_with_those_there_are() -> None:
+    with pytest.raises(InputError, match=r"no setting for pictures of 896 pixels.*for 224, 448"):
+        options("cococap", replace(MODEL, image_size=896))
+
+
+def test_a_model_of_no_released_size_takes_the_recipe_as_it_is() -> None:
+    nano = replace(MODEL, image_size=160, size=None)
+    assert options("cococap", nano) == options("cococap", None)
+
+
+def test_what_is_typed_goes_before_the_setting() -> None:
+    found = options("cococap", MODEL, "--learning-rate", "1e-3", "--weight-decay", "0")
+    assert (found.train.learning_rate, found.train.weight_decay) == (1e-3, 0)
+
+
+@pytest.mark.parametrize("side", [224, 448, 896])
+def test_released_sizes_are_known_by_their_shape(side: int) -> None:
+    names = [_size(config_for(family, size, side)) for family, size, _ in VARIANTS]
+    assert names == [size for size, _ in RATE_FACTORS]
+    assert _size(tiny.config()) is None
+
+
+def _size(config) -> str | None:
+    found = describe(
+        Path("any"), "transformers", config, (), files=(), problems=(), has_tokenizer=True
+    )
+    return _released_size(found)
+
+
+def test_pictures_that_are_turned_have_no_features_to_keep() -> None:
+    with pytest.raises(InputError, match="augment is 'mirror' and cache_features is set"):
+        TrainOptions(augment="mirror", cache_features=True)
