@@ -2,6 +2,7 @@
 
 from palikit.training.examples import Examples, Mixture, RowExamples
 from palikit.training.loop import finetune
+from palikit.training.origin import origin_of
 from palikit.training.result import Evaluate, Origin, RunResult, StepFigures
 
 __all__ = [
@@ -13,4 +14,5 @@ __all__ = [
     "RunResult",
     "StepFigures",
     "finetune",
+    "origin_of",
 ]

@@ -7,13 +7,12 @@ the first process may take hours. A process that dies ends the wait of the other
 """
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
@@ -29,11 +28,15 @@ from palikit.train_options import TrainOptions
 from palikit.training.export import export_adapter, export_model
 from palikit.training.loss import TrainingModel
 from palikit.training.optimizer_state import state_tensors
+from palikit.training.parts import whole
 from palikit.training.result import Origin
 from palikit.training.run_folder import RunFolder, opened_run
-from palikit.training.sharding import cut, put_together, whole_tensor
+from palikit.training.sharding import cut, put_together
 from palikit.training.shards import write_shards
 from palikit.training.state import OPTIMIZER, WEIGHTS, load_learning, whole_folder
+
+if TYPE_CHECKING:
+    from torch._C._distributed_c10d import Store
 
 _LONG = timedelta(days=365)
 _SPARE = 1.5
@@ -58,7 +61,7 @@ class SeveralProcesses:
         PaliKitError: they cannot reach each other.
     """
 
-    def __init__(self, store: dist.Store, rank: int, count: int, device: torch.device) -> None:
+    def __init__(self, store: "Store", rank: int, count: int, device: torch.device) -> None:
         self.rank, self.count = rank, count
         self._device = device
         is_cuda = device.type == "cuda"
@@ -80,15 +83,15 @@ class SeveralProcesses:
 
     def check(self, options: TrainOptions) -> None:
         """See `Processes.check`."""
-        advice = {
+        refused = {
             "method qlora": (options.method == "qlora", "use lora, whose base is sharded"),
-            "optimizer adamw8bit": (
-                options.optimizer == "adamw8bit",
+            f"optimizer {options.optimizer}": (
+                options.optimizer in ("adamw8bit", "adafactor"),
                 "use adamw, whose state is sharded",
             ),
             "cache_features": (options.cache_features, "leave it out"),
         }
-        for what, (is_asked, instead) in advice.items():
+        for what, (is_asked, instead) in refused.items():
             if is_asked:
                 raise InputError(
                     f"{what} works in one process only, and {self.count} were started: {instead}, "
@@ -117,16 +120,16 @@ class SeveralProcesses:
     def clip(self, weights: Mapping[str, nn.Parameter], largest: float) -> Tensor:
         """See `Processes.clip`."""
         gradients = [weight.grad for weight in weights.values() if weight.grad is not None]
-        norm = whole_tensor(torch.nn.utils.get_total_norm(gradients))
+        norm = whole(torch.nn.utils.get_total_norm(gradients))
         if largest:
             torch.nn.utils.clip_grads_with_norm_(weights.values(), largest, norm)
         return norm
 
     def total(self, value: Tensor) -> Tensor:
         """See `Processes.total`."""
-        whole = value.clone()
-        dist.all_reduce(whole, group=None if value.is_cuda else self._host)
-        return whole
+        total = value.clone()
+        dist.all_reduce(total, group=None if value.is_cuda else self._host)
+        return total
 
     def largest(self, value: int) -> int:
         """See `Processes.largest`."""

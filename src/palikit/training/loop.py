@@ -68,7 +68,8 @@ def finetune(
     anew for every step.
 
     Args:
-        model: on its device; changed in place, also where it is frozen (see `precision`).
+        model: on its device, or of several processes on the host; changed in place, also where it
+            is frozen (see `precision`).
         processor: for its tokenizer and picture size.
         train: the examples.
         options: what learns, how long and how.
@@ -92,6 +93,7 @@ def finetune(
     loss, origin = loss or LossOptions(), origin or Origin()
     steps = number_of_steps(len(train), options)
     processes.check(options)
+    origin.check(options)
     with processes.opened_run(output, resume=resume, overwrite=overwrite) as folder:
         record = run_record(
             options,
@@ -102,6 +104,8 @@ def finetune(
             data=train.fingerprint,
             examples=len(train),
             steps=steps,
+            device=processes.device(model),
+            processes=processes.count,
         )
         if resume:
             check_same_run(folder.read("run"), record)
@@ -146,7 +150,7 @@ class _Run:
         self.on_remark: Callable[[str], None] = _unheard
         self.saved: RunState | None = None
         self.state = self._restored()
-        self.meter = Meter(steps, processes.count)
+        self.meter = Meter(steps)
         self.last_loss: float | None = None
 
     def go(self) -> RunResult:
@@ -190,11 +194,11 @@ class _Run:
         rate = options.learning_rate * factor
         set_rate(learner.optimizer, rate)
         seed_step(options.seed, batch.step, self.processes.rank)
-        count = float(self.processes.total(torch.tensor(float(batch.count))))
+        whole = self._of_all(batch)
         loss = torch.zeros((), device=learner.model.device)
         for number in range(self.processes.largest(len(batch.parts))):
             part = batch.parts[min(number, len(batch.parts) - 1)]
-            share = self._share(to_device(part, learner.model.device), count)
+            share = self._share(to_device(part, learner.model.device), whole.count)
             if number >= len(batch.parts):  # another process has more, and needs company
                 share = share * 0
             # Gradients are averaged over processes; each has its share of the sum.
@@ -203,7 +207,13 @@ class _Run:
         norm = self.processes.clip(learner.weights, options.clip_norm)
         learner.optimizer.step()
         learner.optimizer.zero_grad(set_to_none=True)
-        self._log(self.meter.take(batch, self.processes.total(loss), norm, rate))
+        self._log(self.meter.take(whole, self.processes.total(loss), norm, rate))
+
+    def _of_all(self, batch: Batch) -> Batch:
+        """The batch with the figures of what all processes compute of it."""
+        own = torch.tensor([batch.count, batch.pictures, batch.tokens])
+        count, pictures, tokens = self.processes.total(own).tolist()
+        return replace(batch, count=count, pictures=pictures, tokens=tokens)
 
     def _share(self, inputs: ModelInputs, count: float) -> Tensor:
         model = self.learner.model

@@ -12,6 +12,7 @@ Fragments and buffers of the libraries come on top, some tenths of the sum.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -92,7 +93,7 @@ def meta_model(
 ) -> PaliGemma:
     """The model of a run without memory, with its adapters and what learns; a qlora base whole."""
     with torch.device("meta"):
-        model = PaliGemma(config)
+        model = PaliGemma(config, _attention_of_fused_kernels)
     is_4bit = options.method == "qlora"
     choose_learning(model, replace(options, method="lora") if is_4bit else options, lora)
     return model
@@ -147,6 +148,26 @@ def _activations(
     return borders * compute.itemsize + total // min(
         text.num_hidden_layers, vision.num_hidden_layers
     )
+
+
+class _FusedKernel(torch.autograd.Function):
+    """Keeps for its backward pass what attention does on real devices, and has none."""
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, is_capped: bool) -> Tensor:  # noqa: FBT001
+        """An output of the right shape."""
+        out = torch.empty_like(q)
+        # Fused kernels keep their output, too; blocks with a cap are computed twice.
+        ctx.save_for_backward(*((q, k, v) if is_capped else (q, k, v, out)))
+        return out
+
+
+def _attention_of_fused_kernels(
+    q: Tensor, k: Tensor, v: Tensor, limits: Tensor | None, scale: float, softcap: float | None
+) -> Tensor:
+    """In the place of `attention`, which on the meta device would keep all scores."""
+    out: Tensor = _FusedKernel.apply(q, k, v, softcap is not None)  # type: ignore[no-untyped-call]
+    return out
 
 
 def _inputs(

@@ -25,11 +25,10 @@ class Meter:
 
     Args:
         steps: of the whole run.
-        processes: how many compute it; each looks at as many pictures.
     """
 
-    def __init__(self, steps: int, processes: int) -> None:
-        self._steps, self._processes = steps, processes
+    def __init__(self, steps: int) -> None:
+        self._steps = steps
         self._waiting: _Waiting | None = None
         self._since = time.perf_counter()
 
@@ -51,8 +50,8 @@ class Meter:
             loss=loss,
             learning_rate=waiting.rate,
             gradient_norm=norm,
-            tokens=waiting.batch.tokens * self._processes,
-            pictures_per_s=waiting.batch.pictures * self._processes / waiting.seconds,
+            tokens=waiting.batch.tokens,
+            pictures_per_s=waiting.batch.pictures / waiting.seconds,
             memory_mib=memory_mib(waiting.loss.device),
         )
 

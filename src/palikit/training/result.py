@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from palikit.errors import InputError
 from palikit.model.paligemma import PaliGemma
 from palikit.scores import Scores
+from palikit.train_options import TrainOptions
 
 Ending = Literal["finished", "early", "interrupted"]
 """Whether all steps were done, validation got no better, or the user stopped the run."""
@@ -71,8 +73,22 @@ class Origin:
         name: what the user called it, a folder or a name on the Hub.
         tokenizer_file: copied beside the finished weights, so that they load.
         mask_codec_file: copied there too.
+        is_adapter: whether `name` is an adapter, which the model was loaded with.
     """
 
     name: str = "unnamed"
     tokenizer_file: Path | None = None
     mask_codec_file: Path | None = None
+    is_adapter: bool = False
+
+    def check(self, options: TrainOptions) -> None:
+        """Refuse to train an adapter on what is one itself: its base could not be named.
+
+        Raises:
+            InputError: it is so.
+        """
+        if self.is_adapter and options.method in ("lora", "qlora"):
+            raise InputError(
+                f"{self.name} is an adapter, and adapters are trained on a whole model: `palikit "
+                "merge` it into one first"
+            )

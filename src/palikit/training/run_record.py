@@ -59,6 +59,8 @@ def run_record(
     data: str,
     examples: int,
     steps: int,
+    device: torch.device,
+    processes: int,
 ) -> dict[str, Any]:
     """The content of `run.json`; taken before the model is changed.
 
@@ -71,6 +73,8 @@ def run_record(
         data: fingerprint of the examples.
         examples: how many there are.
         steps: of the whole run.
+        device: it learns on.
+        processes: that train together.
     """
     return {
         "options": options_record(options, loss, lora),
@@ -80,7 +84,8 @@ def run_record(
         "begun": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
         "versions": {"python": platform.python_version(), **_versions()},
-        "device": _device_name(model.device),
+        "device": _device_name(device),
+        "processes": processes,
     }
 
 

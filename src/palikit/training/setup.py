@@ -74,7 +74,8 @@ def choose_learning(model: PaliGemma, options: TrainOptions, lora: LoraOptions |
         if options.method == "qlora":
             from palikit.quantization import quantize_base_nf4, require_four_bit
 
-            quantize_base_nf4(model)
+            dtype = compute_dtype(options.precision, model.device)
+            quantize_base_nf4(model, compute_dtype=dtype)
             require_four_bit(model)
         add_lora(model, lora or LoraOptions(), seed=options.seed)
     choose_weights(model, options)

@@ -4,23 +4,22 @@ Every weight is cut along its first axis, whether it learns or not; its gradient
 the optimiser are cut with it. Decoder layers and encoder layers are gathered one at a time, when
 they are computed; embedding table, norms and projection belong to the root and are gathered for a
 whole step, for they are used outside of their modules' own forward.
-
-Axes: rows are those of a weight's first axis.
 """
 
 from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard
-from torch.distributed.tensor import DTensor, Replicate, Shard
+from torch.distributed.tensor import DTensor
 
 from palikit.adapters import adapter_of, merge_adapter
 from palikit.adapters.trainable import is_low_rank
 from palikit.model.paligemma import PaliGemma
 from palikit.training.loss import TrainingModel
+from palikit.training.parts import whole
 from palikit.training.precision import cast_weights
 
 
@@ -51,9 +50,9 @@ def put_together(
     """
     gathered = {}
     for name, weight in _plain_weights(model):
-        whole = whole_tensor(weight.detach().to(dtype))
+        tensor = whole(weight.detach().to(dtype))
         if keep:
-            gathered[name] = whole.to(device)
+            gathered[name] = tensor.to(device)
     adapter = adapter_of(model) if _has_adapters(model) else None
     if not keep:
         return None
@@ -64,59 +63,6 @@ def put_together(
     if adapter is not None:
         merge_adapter(copy, adapter)
     return copy.eval().requires_grad_(requires_grad=False)
-
-
-def whole_tensor(tensor: Tensor) -> Tensor:
-    """A tensor itself, or gathered where it is cut, which every process must take part in."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
-
-
-def own_part(tensor: Tensor) -> Tensor:
-    """The rows of a tensor that this process holds, as a view; of one that is not cut, all."""
-    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
-
-
-def is_cut(tensor: Tensor) -> bool:
-    """Whether each process holds other rows."""
-    return isinstance(tensor, DTensor) and tensor.placements == (Shard(0),)
-
-
-def own_rows(tensor: Tensor) -> slice:
-    """Which rows of a tensor this process holds."""
-    if not (isinstance(tensor, DTensor) and is_cut(tensor)):
-        return slice(0, tensor.shape[0])
-    starts = row_starts(tensor.shape[0], tensor.device_mesh.size())
-    rank = tensor.device_mesh.get_local_rank()
-    return slice(starts[rank], starts[rank + 1])
-
-
-def row_starts(rows: int, processes: int) -> list[int]:
-    """The first row of each process, and the end of the last: equal shares, the last ones less."""
-    share = -(-rows // processes)
-    return [min(number * share, rows) for number in range(processes + 1)]
-
-
-def cut_as(weight: Tensor, part: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """What belongs to a weight, such as a mean of its gradients, cut as the weight is.
-
-    Args:
-        weight: cut or not.
-        part: the rows of it that this process holds, where it has the shape of the weight; else
-            the whole, which every process then holds.
-        shape: of the whole.
-    """
-    if not isinstance(weight, DTensor) or not shape:
-        return part
-    placement = Shard(0) if shape == tuple(weight.shape) else Replicate()
-    stride = torch.empty(shape, device="meta").stride()
-    return DTensor.from_local(
-        part.to(weight.device),
-        weight.device_mesh,
-        [placement],
-        shape=torch.Size(shape),
-        stride=stride,
-        run_check=False,
-    )
 
 
 def _plain_weights(model: PaliGemma) -> Iterator[tuple[str, nn.Parameter]]:

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from palikit.checkpoints.layout import read_json
 from palikit.errors import CheckpointError
-from palikit.training.sharding import is_cut, own_part, row_starts, whole_tensor
+from palikit.training.parts import is_cut, own_part, row_starts
 
 
 def write_whole(folder: Path, kind: str, tensors: Mapping[str, Tensor]) -> None:
@@ -38,7 +38,7 @@ def write_whole(folder: Path, kind: str, tensors: Mapping[str, Tensor]) -> None:
 def write_shards(
     folder: Path, kind: str, tensors: Mapping[str, Tensor], rank: int, processes: int
 ) -> None:
-    """Write the own rows of tensors; every process must take part, the first writes the index.
+    """Write the own rows of tensors; the first process writes the index, too.
 
     Args:
         folder: exists.
@@ -48,8 +48,8 @@ def write_shards(
         processes: how many there are.
     """
     own = {name: own_part(tensor) for name, tensor in tensors.items() if is_cut(tensor)}
-    alike = {name: whole_tensor(t) for name, t in tensors.items() if name not in own}
-    mine = {**own, **(alike if rank == 0 else {})}
+    alike = {name: tensor for name, tensor in tensors.items() if name not in own}
+    mine = own | alike if rank == 0 else own
     files = [f"{kind}-{n:05d}-of-{processes:05d}.safetensors" for n in range(1, processes + 1)]
     save_file({name: tensor.contiguous() for name, tensor in mine.items()}, folder / files[rank])
     if rank == 0:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from palikit.checkpoints.layout import read_json
 from palikit.errors import CheckpointError
 from palikit.training.optimizer_state import restore_state, state_tensors
-from palikit.training.sharding import cut_as, is_cut, own_part, own_rows
+from palikit.training.parts import cut_as, own_part, own_rows
 from palikit.training.shards import SavedTensors, write_whole
 
 WEIGHTS, OPTIMIZER, STATE = "weights", "optimizer", "state.json"
@@ -147,12 +147,11 @@ def _saved_state(folder: Path, weights: Mapping[str, nn.Parameter]) -> dict[str,
     """The optimiser's state; of weights that are cut among processes, the own part."""
     saved, state = SavedTensors(folder, OPTIMIZER), {}
     for name in saved.names:
-        weight, shape = weights.get(name.rpartition("/")[0]), saved.shape(name)
-        if weight is not None and is_cut(weight) and shape == tuple(weight.shape):
-            part = saved.rows(name, own_rows(weight))
+        weight = weights.get(name.rpartition("/")[0])
+        if weight is not None and saved.shape(name) == tuple(weight.shape):
+            state[name] = cut_as(weight, saved.rows(name, own_rows(weight)))
         else:
-            part = saved.whole(name)
-        state[name] = part if weight is None else cut_as(weight, part, shape)
+            state[name] = saved.whole(name)
     return state
 
 

@@ -1,0 +1,41 @@
+"""Where a model came from, found by its name."""
+
+from pathlib import Path
+
+from palikit.adapters import find_source
+from palikit.checkpoints import find_tokenizer
+from palikit.loading import MASK_CODEC_NAMES
+from palikit.published import BUILT_IN
+from palikit.training.result import Origin
+
+
+def origin_of(
+    model: str,
+    revision: str | None = None,
+    *,
+    tokenizer: str | None = None,
+    mask_codec: str | None = None,
+) -> Origin:
+    """What a finished model needs of the one it begins as, so that it loads by itself.
+
+    Args:
+        model: as `palikit.load` takes it.
+        revision: of a name on the Hub.
+        tokenizer: file of the tokenizer, where none is beside the model.
+        mask_codec: file of the mask codec, where none is beside the model.
+
+    Raises:
+        CheckpointError: no such model.
+        HubError: no such name on the Hub, or no access to it.
+        InputError: a revision of a path.
+    """
+    source = find_source(model, revision)
+    folder = source.path if source.path.is_dir() else source.path.parent
+    codecs = [Path(mask_codec)] if mask_codec else [folder / name for name in MASK_CODEC_NAMES]
+    return Origin(
+        # The folder of an adapter names its base, and may be used from anywhere.
+        str(Path(model).resolve()) if model != BUILT_IN and Path(model).exists() else model,
+        Path(tokenizer) if tokenizer else find_tokenizer(source.path),
+        next((file for file in codecs if file.is_file()), None),
+        is_adapter=source.adapter is not None,
+    )
