@@ -15,6 +15,9 @@ from palikit.nano.architecture import grid_waves, small_attention, waves
 from palikit.nano.dense import CELLS, DenseReading, cell_targets
 from palikit.nano.pretraining import PretrainingOptions, pretrain
 from palikit.nano.scenes import COLORS, KINDS, SceneOptions, draw_scene
+from palikit.nano.training import build
+from palikit.nano.vocabulary import nano_tokenizer_json
+from palikit.tokenizer import Tokenizer
 
 
 def test_attention_for_small_models_is_attention() -> None:
@@ -100,3 +103,11 @@ def test_the_codec_learns_and_loads(tmp_path: Path) -> None:
     )
     assert codec.encode(masks).shape == (8, 16)
     assert codec.decode(codec.encode(masks)).shape == (8, 64, 64)
+
+
+def test_a_new_model_always_begins_with_the_same_weights(tmp_path: Path) -> None:
+    file = tmp_path / "tokenizer.json"
+    file.write_text(nano_tokenizer_json(), encoding="utf-8")
+    tokenizer = Tokenizer.load(file)
+    first, second = (build(None, None, tokenizer).state_dict() for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)

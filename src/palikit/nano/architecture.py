@@ -79,6 +79,8 @@ def start_weights(model: PaliGemma, vocabulary: Vocabulary, seed: int = 0) -> No
     layers = model.config.text_config.num_hidden_layers
     with torch.no_grad():
         for name, weight in model.named_parameters():
+            if name.endswith("bias"):
+                weight.zero_()
             if weight.ndim < 2:
                 continue
             fan_in = weight[0].numel()
