@@ -7,7 +7,8 @@ import pytest
 
 from palikit.checkpoints.inspection import describe
 from palikit.cli.data_model import DataModel, _released_size
-from palikit.cli.finetune import finetune
+from palikit.cli.finetune import _loading_words, finetune
+from palikit.cli.finetune_data import weighted
 from palikit.cli.finetune_options import FinetuneOptions, finetune_options
 from palikit.errors import InputError
 from palikit.published import VARIANTS, config_for
@@ -71,3 +72,28 @@ def _size(config) -> str | None:
 def test_pictures_that_are_turned_have_no_features_to_keep() -> None:
     with pytest.raises(InputError, match="augment is 'mirror' and cache_features is set"):
         TrainOptions(augment="mirror", cache_features=True)
+
+
+def test_features_that_are_not_kept_have_no_folder() -> None:
+    with pytest.raises(InputError, match="features is 'f' and cache_features is not set"):
+        TrainOptions(features="f")
+
+
+def test_adapters_are_for_the_methods_that_have_them() -> None:
+    with pytest.raises(InputError, match="lora_rank is given and method is full"):
+        options("cococap", MODEL, "--lora-rank", "4")
+    found = options("cococap", MODEL, "--lora-rank", "4", "--method", "lora")
+    assert (found.train.method, found.lora.lora_rank) == ("lora", 4)
+
+
+def test_the_printed_command_says_what_the_model_does_not_know_by_itself() -> None:
+    given = ["--data", "d", "--output", "run", "--image-size", "448", "--resize", "bilinear"]
+    for method, shown in (("full", ""), ("lora", " --image-size 448")):
+        with finetune.make_context("finetune", [*given, "--method", method]) as ctx:
+            words = _loading_words(ctx, finetune_options(ctx, None))
+        assert words == f" --resize bilinear{shown}"
+
+
+def test_a_data_set_is_named_without_its_weight() -> None:
+    assert weighted("photos/=0.3") == ("photos/", 0.3)
+    assert weighted("a=b") == ("a=b", None)

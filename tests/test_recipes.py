@@ -223,6 +223,12 @@ def test_the_list_has_a_line_for_each() -> None:
     assert len(json.loads(run("--format", "json"))) == len(RECIPES)
 
 
+def test_a_setting_without_a_recipe_is_refused() -> None:
+    result = CliRunner().invoke(main, ["recipes", "--size", "paligemma2-3b"])
+    assert result.exit_code != 0
+    assert "name it" in result.output
+
+
 def test_one_recipe_is_shown_with_its_source_and_its_command() -> None:
     shown = run("refcoco-seg", "--resolution", "448", "--size", "paligemma2-3b")
     assert "transfers/refcoco_seg.py" in shown

@@ -8,7 +8,6 @@ as the reader's system is, and one column on a phone.
 import base64
 import html
 import io
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import BinaryIO, Literal
 
 from PIL import Image
 
+from palikit.data.writing import saved_file
 from palikit.errors import InputError
 
 Tone = Literal[
@@ -100,20 +100,8 @@ def write_page(
         InputError: as of `check_page_path`, or the file cannot be written.
     """
     check_page_path(path, overwrite=overwrite)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as stream:
-                _write(stream, title, intro, cards, legend)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(
-            f"{path} cannot be written: {reason}; make room or choose another place"
-        ) from error
+    with saved_file(path) as temporary, temporary.open("wb") as stream:
+        _write(stream, title, intro, cards, legend)
 
 
 def _write(

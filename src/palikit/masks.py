@@ -104,7 +104,7 @@ class Mask:
         try:
             height, width = (int(side) for side in rle["size"])
             counts = rle["counts"]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise InputError(
                 'a COCO mask is {"size": [height, width], "counts": text or run lengths}: '
                 f"this one has {sorted(map(str, rle))}"

@@ -79,14 +79,23 @@ def publish(
     return str(page)
 
 
+def check_name(repo_id: str) -> None:
+    """Refuse what the Hub would not take as a name.
+
+    Raises:
+        InputError: it is none.
+    """
+    if not _NAME.fullmatch(repo_id):
+        raise InputError(f"{repo_id!r} is no name of a model on the Hub: give owner/name")
+
+
 def check_publishable(folder: Path, repo_id: str) -> None:
-    """Say before a long run, or before the network is asked, what cannot be published.
+    """Say before the network is asked what cannot be published.
 
     Raises:
         InputError: as `publish`.
     """
-    if not _NAME.fullmatch(repo_id):
-        raise InputError(f"{repo_id!r} is no name of a model on the Hub: give owner/name")
+    check_name(repo_id)
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder: give one with a saved model or adapter")
     names = [file.name for file in folder.iterdir()]

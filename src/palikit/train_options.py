@@ -181,6 +181,11 @@ class TrainOptions:
                 f"augment is {self.augment!r} and cache_features is set: pictures that are turned "
                 "each time anew have no output to keep; leave one of them out"
             )
+        if self.features is not None and not self.cache_features:
+            raise InputError(
+                f"features is {self.features!r} and cache_features is not set: set it too, or "
+                "leave features out"
+            )
 
     @property
     def multipliers(self) -> tuple[tuple[str, float], ...]:

@@ -236,3 +236,9 @@ def test_equal_pixels_are_equal_pictures_whatever_the_file(tmp_path: Path) -> No
         picture.save(folder / "v0.png", compress_level=1)
     kinds = {problem.kind for problem in checked(folder).problems}
     assert kinds == {"picture in two splits"}
+
+
+def test_boxes_are_compared_with_the_picture_where_the_row_has_no_size(tmp_path: Path) -> None:
+    rows = changed(rows_of(tmp_path), objects=(Annotation("cat", Box(1, 1, 99, 9)),))
+    with pytest.raises(InputError, match="reaches beyond its picture of 64 x 48"):
+        check_before_training(rows, estimated_tokens, 128)

@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from palikit.cli import main
-from palikit.cli.data_model import mask_decoder
+from palikit.cli.data_model import DataModel
 from palikit.data.rows import read_rows
 from palikit.results import Box, Segment, Segments
 from tests.conftest import shared
@@ -168,7 +168,9 @@ def test_masks_of_a_codec_are_those_of_the_picture(tmp_path: Path) -> None:
 
     save_mask_codec(MaskCodec(), tmp_path / "codec.npz")
     found = Segments((Segment(Box(2, 3, 20, 30), "cat", (5,) * 16),), 64, 48)
-    (decoded,) = mask_decoder(tmp_path / "codec.npz")(found)
+    decode = DataModel(None, 448, 1024, 512, tmp_path / "codec.npz").decoder()
+    assert decode is not None
+    (decoded,) = decode(found)
     assert decoded.mask is not None
     assert (decoded.mask.width, decoded.mask.height) == (64, 48)
 

@@ -1,11 +1,13 @@
 """COCO: boxes, outlines, captions, and what a file can have wrong."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from palikit.data.coco import read_coco
+from palikit.data.rows import load_rows
 from palikit.errors import InputError
 from palikit.masks import Mask
 from palikit.results import Box
@@ -70,6 +72,58 @@ def test_roboflow_s_layout_has_its_split_in_the_folder(tmp_path: Path) -> None:
     assert [each.split for each in read_coco(tmp_path, "val").records] == ["val"]
 
 
+def test_a_category_that_only_stands_above_others_is_no_class(tmp_path: Path) -> None:
+    def classes(*annotations: dict[str, object]) -> tuple[str, ...]:
+        file = coco_file(tmp_path / "a.json", list(annotations))
+        value = json.loads(file.read_text(encoding="utf-8"))
+        value["categories"] = [
+            {"id": 0, "name": "pets", "supercategory": "none"},
+            {"id": 7, "name": "cat", "supercategory": "pets"},
+            {"id": 8, "name": "person", "supercategory": "person"},
+        ]
+        return read_coco(write_json(file, value)).classes
+
+    assert classes(BOX) == ("cat", "person")
+    assert classes(BOX, {**BOX, "category_id": 0}) == ("pets", "cat", "person")
+
+
+def test_one_picture_in_two_splits_stays_in_both(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        coco_file(tmp_path / "annotations" / f"instances_{split}.json", [BOX])
+    found = [(each.split, len(each.objects or ())) for each in read_coco(tmp_path).records]
+    assert found == [("train", 1), ("val", 1)]
+
+
+def test_the_area_is_the_stated_one(tmp_path: Path) -> None:
+    file = coco_file(tmp_path / "a.json", [{**BOX, "area": 314.5}, BOX])
+    assert [each.area for each in read_coco(file).records[0].objects or ()] == [314.5, None]
+
+
+def test_space_around_the_name_of_a_category_is_no_part_of_it(tmp_path: Path) -> None:
+    file = coco_file(tmp_path / "a.json", [BOX])
+    text = file.read_text(encoding="utf-8").replace('"cat"', '" cat "')
+    file.write_text(text, encoding="utf-8")
+    assert load_rows(file).rows[0].prefix == "detect cat ; dog"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("categories", None, "category_id 7 is not among the categories"),
+        ("categories", [{"id": [7], "name": "cat"}], "category_id 7 is not among"),
+        ("images", [{"id": [0], "file_name": "0.png"}], "its image_id 0 is not among the images"),
+        ("annotations", [{**BOX, "image_id": [0]}], "its image_id [0] is not among the images"),
+    ],
+)
+def test_ids_of_any_kind_are_told_rather_than_stumbled_over(
+    tmp_path: Path, key: str, value: object, told: str
+) -> None:
+    file = coco_file(tmp_path / "a.json", [BOX])
+    content = json.loads(file.read_text(encoding="utf-8"))
+    found = read_coco(write_json(file, {**content, key: value}))
+    assert told in only_error(found.problems)
+
+
 def test_a_crowd_is_kept_as_one(tmp_path: Path) -> None:
     file = coco_file(tmp_path / "a.json", [{**BOX, "iscrowd": 1}])
     assert [each.crowd for each in read_coco(file).records[0].objects or ()] == [True]
@@ -84,6 +138,7 @@ def test_a_crowd_is_kept_as_one(tmp_path: Path) -> None:
         ({"bbox": [1, 2, float("nan"), 4]}, "annotation 100: its bbox is"),
         ({"segmentation": [[1, 2, 3]]}, "annotation 100: a polygon"),
         ({"segmentation": {"size": [4, 4], "counts": [16]}}, "is of 4 x 4 pixels"),
+        ({"segmentation": {"size": [float("inf"), 4], "counts": [16]}}, "a COCO mask is"),
     ],
 )
 def test_a_wrong_annotation_is_named(tmp_path: Path, change: dict[str, object], told: str) -> None:

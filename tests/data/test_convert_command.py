@@ -9,7 +9,7 @@ import torch
 from click.testing import CliRunner, Result
 
 from palikit import tasks
-from palikit.cli.data import mask_encoder
+from palikit.cli.data_model import outline_encoder
 from palikit.cli.program import main
 from palikit.data.rows import load_rows
 from palikit.model.mask_codec import MaskCodec, MaskCodecConfig, save_mask_codec
@@ -122,7 +122,7 @@ def test_outlines_become_codes_that_are_read_back(desk: Path) -> None:
     assert isinstance(parsed, Segments)
     (truth,) = only.objects or ()
     assert truth.mask is not None
-    assert parsed[0].codes == mask_encoder(codec)(truth.mask, truth.box)
+    assert parsed[0].codes == outline_encoder(codec)(truth.mask, truth.box)
     assert len(parsed[0].codes) == 16
 
 

@@ -20,6 +20,27 @@ def table(folder: Path, text: str, name: str = "table.csv") -> Path:
     return folder / name
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (f"image,text\na.png,x\na.png,{'x' * 200_000}\n", "line 3, cannot be read as a table"),
+        ("image,text,split\na.png,x,../../elsewhere\n", "a split is a word"),
+        ("image,label,x1,y1,x2,y2\na.png,cat,.1,.2,.5,1\n", "fractions of the sides"),
+    ],
+)
+def test_a_table_that_would_be_misread_is_refused(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        read_csv(table(tmp_path, text))
+
+
+def test_a_cell_may_go_over_lines_which_are_counted(tmp_path: Path) -> None:
+    text = 'image,prefix,suffix\na.png,ocr,"one\ntwo"\nb.png,ocr,three\n'
+    found = read_csv(table(tmp_path, text))
+    assert isinstance(found, Rows)
+    assert [each.where for each in found.rows] == ["table.csv, line 2", "table.csv, line 4"]
+    assert found.rows[0].suffixes == ("one\ntwo",)
+
+
 def records(file: Path) -> Records:
     found = read_csv(file)
     assert isinstance(found, Records)

@@ -86,3 +86,32 @@ def test_without_the_package_the_extra_is_named(
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(MissingExtraError, match="datasets is needed to read"):
         read_hugging_face(tmp_path)
+
+
+def test_answers_may_be_gathered_and_none_is_no_text(datasets: Any, tmp_path: Path) -> None:
+    columns = {
+        "question": ["what?"],
+        "answers": [{"text": ["a", None, "b"], "answer_start": [0, 1, 2]}],
+    }
+    source = saved(datasets, tmp_path, columns)
+    (record,) = read_hugging_face(source, pictures=tmp_path / "out").records
+    assert record.questions == (Question("what?", ("a", "b")),)
+
+
+def test_a_picture_that_is_there_already_is_kept_and_another_never_replaced(
+    datasets: Any, tmp_path: Path
+) -> None:
+    source = saved(datasets, tmp_path, {"caption": ["x"]})
+    (record,) = read_hugging_face(source, pictures=tmp_path / "out").records
+    assert read_hugging_face(source, pictures=tmp_path / "out").problems == ()
+    record.images[0].write_bytes(b"another")
+    found = read_hugging_face(source, pictures=tmp_path / "out")
+    assert "is there already and differs" in only_error(found.problems)
+    assert record.images[0].read_bytes() == b"another"
+
+
+def test_a_folder_that_cannot_be_written_is_told(datasets: Any, tmp_path: Path) -> None:
+    source = saved(datasets, tmp_path, {"caption": ["x"]})
+    (tmp_path / "file").touch()
+    found = read_hugging_face(source, pictures=tmp_path / "file" / "images")
+    assert "cannot be written" in only_error(found.problems)

@@ -1,12 +1,15 @@
 """Rows as JSON lines: written and read back, in the layouts of others, and what is refused."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from palikit.data.check import check_before_training
+from palikit.data.check_tokens import estimated_tokens
 from palikit.data.jsonl import read_jsonl, row_to_json
 from palikit.data.options import RenderOptions
 from palikit.data.records import Annotation
@@ -106,6 +109,42 @@ def test_an_empty_suffix_is_meant_where_the_row_says_nothing_is_there(tmp_path: 
     save_picture(tmp_path / "a.png", 0)
     write_rows(tmp_path / "train.jsonl", [row("a.png", suffix="", objects=[])])
     assert load_rows(tmp_path).rows[0].suffixes == ("",)
+
+
+def test_crowds_alone_mean_that_nothing_is_there_to_be_found(tmp_path: Path) -> None:
+    save_picture(tmp_path / "a.png", 0)
+    crowd = {"label": "cat", "bbox": [1, 1, 9, 9], "crowd": True, "area": 12.5}
+    write_rows(
+        tmp_path / "train.jsonl",
+        [row("a.png", suffix="", objects=[crowd], width=64, height=48)],
+    )
+    (found,) = load_rows(tmp_path).rows
+    assert (found.objects or ())[0].area == 12.5
+    check_before_training({"train": [found]}, estimated_tokens, 128)
+
+
+@pytest.mark.parametrize("name", ["data:image/png;base64," + "A" * 5000, "a\0.png"])
+def test_a_name_that_no_file_can_have_is_a_missing_picture(tmp_path: Path, name: str) -> None:
+    write_rows(tmp_path / "train.jsonl", [row(name)])
+    with pytest.raises(InputError, match="there is no picture") as raised:
+        load_rows(tmp_path)
+    assert len(str(raised.value)) < 500
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there a backslash parts folders")
+def test_a_backslash_may_part_folders_or_be_part_of_a_name(tmp_path: Path) -> None:
+    save_picture(tmp_path / "b" / "c.png", 0)
+    save_picture(tmp_path / "d\\e.png", 0)
+    write_rows(tmp_path / "train.jsonl", [row("b\\c.png"), row("d\\e.png")])
+    names = [each.images[0].name for each in load_rows(tmp_path).rows]
+    assert names == ["c.png", "d\\e.png"]
+
+
+def test_hidden_files_beside_the_others_are_not_read(tmp_path: Path) -> None:
+    save_picture(tmp_path / "a.png", 0)
+    write_rows(tmp_path / "train.jsonl", [row("a.png")])
+    (tmp_path / "._train.jsonl").write_bytes(b"\0\5\x16\7")
+    assert len(load_rows(tmp_path).rows) == 1
 
 
 def test_a_line_end_of_unicode_is_part_of_a_text(tmp_path: Path) -> None:

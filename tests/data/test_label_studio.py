@@ -125,3 +125,10 @@ def test_tasks_that_nobody_did_are_left_out(tmp_path: Path) -> None:
 def test_what_is_no_export_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is no JSON export of Label Studio"):
         read_label_studio(write_json(tmp_path / "a.json", [1, 2]))
+
+
+def test_marks_of_other_kinds_are_told(tmp_path: Path) -> None:
+    other = region("ellipselabels", {"x": 5, "y": 5, "ellipselabels": ["cat"]})
+    found = export(tmp_path, [other, rectangle()])
+    assert len(found.records[0].objects or ()) == 1
+    assert [each.what for each in found.problems] == ["it is of ellipselabels, which are not read"]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from palikit.data.options import RenderOptions
-from palikit.data.reading import read_records, recognise
+from palikit.data.reading import recognise
 from palikit.data.rows import load_rows, read_rows
 from palikit.errors import InputError
 from tests.data.broken import row, save_picture, write_rows
@@ -80,12 +80,6 @@ def test_a_source_of_which_nothing_is_left_is_refused(tmp_path: Path) -> None:
     coco_file(tmp_path / "a.json", [])
     with pytest.raises(InputError, match=r"has no rows to train on: .* dropped"):
         load_rows(tmp_path, options=RenderOptions(empty="drop"))
-
-
-def test_rows_are_no_records(tmp_path: Path) -> None:
-    write_rows(tmp_path / "train.jsonl", [])
-    with pytest.raises(InputError, match="holds rows of prefix and suffix already"):
-        read_records(tmp_path)
 
 
 def test_one_prefix_replaces_those_of_a_table_of_rows(tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ def test_lists_name_pictures_with_or_without_ending(tmp_path: Path) -> None:
         ("train=0.8,val=v.txt", "mixes shares and lists"),
         ("../x=1.0", "names '../x'"),
         ("train=gone.txt", "cannot be read"),
+        ("train=nan,val=0.5", "sum to nan"),
     ],
 )
 def test_a_plan_that_cannot_be_followed_is_refused(plan: str, told: str) -> None:
@@ -73,6 +74,13 @@ def test_lists_with_unknown_or_shared_pictures_are_refused(tmp_path: Path) -> No
     (tmp_path / "t.txt").write_text("1\n", encoding="utf-8")
     with pytest.raises(InputError, match="1 stands in two lists"):
         divide(rows(4), f"train={tmp_path / 't.txt'},val={tmp_path / 't.txt'}")
+
+
+def test_a_name_that_several_pictures_have_is_refused(tmp_path: Path) -> None:
+    alike = [Row((Path(f"/{folder}/a.png"),), "q", ("a",)) for folder in "xy"]
+    (tmp_path / "t.txt").write_text("a.png\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"names a\.png, and 2 pictures are called so"):
+        divide(alike, f"train={tmp_path / 't.txt'}")
 
 
 def test_splits_of_the_source_s_own_are_not_mixed() -> None:

@@ -1,5 +1,6 @@
 """Tiles: even, without overlap, with the objects that lie in them for the most part."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -80,3 +81,15 @@ def test_pictures_of_one_name_keep_apart(tmp_path: Path) -> None:
 def test_a_side_of_a_few_pixels_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--crop is 5"):
         plan_tiles(Records(()), 5, tmp_path)
+
+
+def test_where_nobody_marked_objects_a_tile_does_not_say_there_are_none(tmp_path: Path) -> None:
+    record = Record((tmp_path / "a.png",), 90, 60, None, captions=("x",), where="a")
+    found, _ = plan_tiles(Records((record,)), 40, tmp_path / "out")
+    assert {each.objects for each in found.records} == {None}
+
+
+def test_the_stated_area_of_an_object_that_is_cut_is_forgotten(tmp_path: Path) -> None:
+    whole, cut = Annotation("a", Box(2, 2, 9, 9), area=5.0), Annotation("b", Box(20, 5, 34, 15))
+    objects = planned(tmp_path, whole, replace(cut, area=5.0)).records[0].objects or ()
+    assert [each.area for each in objects] == [5.0, None]

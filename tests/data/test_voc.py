@@ -100,3 +100,10 @@ def test_the_blood_cells_are_read_as_published() -> None:
     assert len(objects) == 4888
     assert sum(each.box.width == 0 or each.box.height == 0 for each in objects) == 2
     assert found.classes == ("Platelets", "RBC", "WBC")
+
+
+def test_a_list_cannot_name_files_elsewhere(tmp_path: Path) -> None:
+    voc_folder(tmp_path / "voc", {"a": voc_xml("a", [])})
+    (tmp_path / "b.xml").write_text("<annotation/>", encoding="utf-8")
+    voc_lists(tmp_path / "voc", train=f"a {tmp_path / 'b'}")
+    assert "there is no" in only_error(read_voc(tmp_path / "voc").problems)

@@ -1,6 +1,7 @@
 """Files appear whole or not at all, and COCO goes there and back."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 
 from palikit.data.coco import read_coco
 from palikit.data.records import Annotation
-from palikit.data.rows import Row
+from palikit.data.rows import Row, load_rows
 from palikit.data.writing import copy_pictures, unique_names, write_coco, write_jsonl
 from palikit.errors import InputError
 from palikit.masks import Mask
@@ -36,7 +37,10 @@ def test_coco_goes_there_and_back(tmp_path: Path) -> None:
     found = read_coco(tmp_path / "out")
     assert found.classes == ("cat", "dog")
     assert found.problems == ()
-    assert found.records[0].objects == objects
+    areas = (float(inside.sum()), 2 * 2.5)  # of the outline, and of the box without one
+    assert found.records[0].objects == tuple(
+        replace(each, area=area) for each, area in zip(objects, areas, strict=True)
+    )
     assert (found.records[0].images, found.records[0].split) == (
         (tmp_path / "out" / ".." / "pictures" / "a.png",),
         "train",
@@ -122,3 +126,46 @@ def test_pictures_on_their_side_are_turned_only_for_programs_that_do_not(tmp_pat
 
 def test_names_that_differ_in_case_alone_are_numbered() -> None:
     assert unique_names(["a.png", "A.png", "a.jpg"]) == ["a.png", "A-2.png", "a.jpg"]
+
+
+def test_ten_thousand_pictures_of_one_name_take_no_time() -> None:
+    names = unique_names(["image.png"] * 10_000, taken=["IMAGE-2.png"])
+    assert names[:3] == ["image.png", "image-3.png", "image-4.png"]
+    assert len(set(names)) == 10_000
+
+
+def test_a_turned_picture_does_not_take_the_name_of_another(tmp_path: Path) -> None:
+    save_turned(tmp_path / "a.jpg", 0, SIZE)
+    rows = [Row((tmp_path / "a.jpg",), PROMPT, (CAT,)), picture_row(tmp_path)]
+    copies, _ = copy_pictures(rows, tmp_path / "images", upright=True)
+    assert [each.images[0].name for each in copies] == ["a.png", "a-2.png"]
+    assert copies[1].images[0].read_bytes() == (tmp_path / "a.png").read_bytes()
+
+
+def test_a_copy_does_not_replace_a_picture_that_is_there_already(tmp_path: Path) -> None:
+    rows = [picture_row(tmp_path / "images"), picture_row(tmp_path / "other")]
+    copies, _ = copy_pictures(rows, tmp_path / "images")
+    assert [each.images[0].name for each in copies] == ["a.png", "a-2.png"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
+def test_names_that_are_no_utf8_are_written_and_read_back(tmp_path: Path) -> None:
+    save_picture(tmp_path / "a.png", 0, SIZE)
+    strange = tmp_path / os.fsdecode(b"caf\xe9.png")
+    try:
+        (tmp_path / "a.png").rename(strange)
+    except OSError:
+        pytest.skip("this file system has no such names")
+    row = Row((strange,), PROMPT, (CAT,), width=64, height=48)
+    write_jsonl([row], tmp_path / "train.jsonl")
+    assert load_rows(tmp_path / "train.jsonl").rows[0].images == (strange,)
+    write_coco([row], tmp_path / "coco" / "train.json")
+    assert read_coco(tmp_path / "coco").records[0].images[0].samefile(strange)
+
+
+def test_the_coco_api_reads_what_is_written(tmp_path: Path) -> None:
+    coco = pytest.importorskip("pycocotools.coco")
+    write_coco([picture_row(tmp_path, Annotation("cat", Box(1, 2, 9, 8)))], tmp_path / "a.json")
+    truth = coco.COCO(str(tmp_path / "a.json"))
+    result = {"image_id": 1, "category_id": 1, "bbox": [1, 2, 8, 6], "score": 1.0}
+    assert truth.loadRes([result]).getAnnIds() == [1]

@@ -37,6 +37,34 @@ def test_fractions_are_of_the_picture_turned_upright(tmp_path: Path) -> None:
     assert found.box == Box(0, 0, 48, 64)
 
 
+def test_key_points_after_a_box_are_left_out(tmp_path: Path) -> None:
+    yolo_folder(tmp_path, "[cat]\nkpt_shape: [2, 2]", {"a": "0 .5 .5 .25 .5 .1 .1 .9 .9"})
+    (found,) = read_yolo(tmp_path).records[0].objects or ()
+    assert (found.box, found.mask) == (Box(24, 12, 40, 36), None)
+
+
+def test_folders_in_the_folder_of_pictures_are_searched(tmp_path: Path) -> None:
+    yolo_folder(tmp_path, "[cat]", {"a": "0 .5 .5 1 1"})
+    save_picture(tmp_path / "images" / "train" / "deep" / "b.png", 0)
+    (tmp_path / "labels" / "train" / "deep").mkdir()
+    (tmp_path / "labels" / "train" / "deep" / "b.txt").write_text("0 .5 .5 1 1", encoding="utf-8")
+    assert [len(each.objects or ()) for each in read_yolo(tmp_path).records] == [1, 1]
+
+
+def test_pictures_without_any_file_of_labels_are_refused(tmp_path: Path) -> None:
+    yolo_folder(tmp_path, "[cat]", {"a": "0 .5 .5 1 1"})
+    (tmp_path / "labels" / "train" / "a.txt").rename(tmp_path / "a.txt")
+    with pytest.raises(InputError, match="has 1 pictures and no file of labels: expected"):
+        read_yolo(tmp_path)
+
+
+def test_hidden_files_are_no_pictures(tmp_path: Path) -> None:
+    yolo_folder(tmp_path, "[cat]", {"a": "0 .5 .5 1 1"})
+    (tmp_path / "images" / "train" / "._a.png").write_bytes(b"\0\5\x16\7")
+    found = read_yolo(tmp_path)
+    assert (len(found.records), found.problems) == (1, ())
+
+
 def test_a_picture_without_labels_shows_nothing(tmp_path: Path) -> None:
     yolo_folder(tmp_path, "[cat]", {"a": "", "b": ""})
     (tmp_path / "labels" / "train" / "b.txt").unlink()
@@ -84,6 +112,10 @@ def test_a_wrong_line_is_named(tmp_path: Path, line: str, told: str) -> None:
         ("train: images\nnames: cat", "has no class names"),
         ("names: [a\n", "is not YAML"),
         ("names: !!python/object/apply:os.getcwd []", "is not YAML"),
+        (f"names: {'[' * 5000}{']' * 5000}", "is not YAML"),
+        ("names: [yes, no]", "class name of type bool: write it in quotes"),
+        ("a: &a [x, x]\nb: &b [*a, *a]\nnames: [*b]", "class name of type list"),
+        ("train: 5\nnames: [a]", "value of type int for pictures"),
     ],
 )
 def test_a_wrong_data_yaml_is_refused(tmp_path: Path, text: str, told: str) -> None:

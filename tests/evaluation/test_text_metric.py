@@ -44,6 +44,11 @@ def test_error_rates_pool_all_texts() -> None:
     assert (words.errors, words.length) == (3, 5)
 
 
+def test_space_at_the_ends_is_no_error() -> None:
+    assert character_error_rate([" a b\n"], [["a b "]]).errors == 0
+    assert character_error_rate(["a  b"], [["a b"]]).errors == 1
+
+
 def test_the_nearest_of_several_answers_counts() -> None:
     assert character_error_rate(["cats"], [["dog", "cat"]]).errors == 1
     assert similarity("cats", ["dog", "cat"]) == 0.75

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -145,6 +146,28 @@ def test_exact_truth_in_pixels_goes_before_the_suffix(pictures: list[Path], tmp_
     assert run([moved], "detect", scripted(row.suffixes[0]), tmp_path).figure("ap") == 0.0
 
 
+def test_only_what_was_asked_for_is_true(pictures: list[Path], tmp_path: Path) -> None:
+    row = detect_row(pictures[0], (LEFT, "cat"), prefix="detect cat")
+    both = replace(row, objects=(Annotation("cat", LEFT), Annotation("dog", RIGHT)))
+    scores = run([both], "detect", scripted(row.suffixes[0]), tmp_path)
+    assert (scores.figure("ap"), scores.figure("recall")) == (1.0, 1.0)
+
+
+def test_markers_of_pictures_before_a_prompt_change_nothing(pictures: list[Path]) -> None:
+    rows = [detect_row(pictures[0], prefix="<image>detect cat")]
+    (case,) = make_cases(rows, "detect")
+    assert (case.task.name, case.task.labels) == ("detect", ("cat",))
+    assert case.task.prompt == rows[0].prefix
+
+
+def test_sizes_go_by_the_stated_area(pictures: list[Path], tmp_path: Path) -> None:
+    row = detect_row(pictures[0], (Box(0, 0, 40, 30), "cat"))
+    stated = replace(row, objects=(Annotation("cat", Box(0, 0, 40, 30), area=900.0),))
+    scores = dict(run([stated], "detect", scripted(row.suffixes[0]), tmp_path).figures)
+    assert "ap_small" in scores
+    assert "ap_medium" not in scores
+
+
 def test_a_set_without_objects_scores_zero_rather_than_nothing(
     pictures: list[Path], tmp_path: Path
 ) -> None:
@@ -161,6 +184,28 @@ def test_segments_are_measured_by_their_masks(pictures: list[Path], tmp_path: Pa
     full = Mask(WIDTH, HEIGHT, (0, WIDTH * HEIGHT))
     other = replace(row, objects=(Annotation("cat", Box(0, 0, WIDTH, HEIGHT), full),))
     assert run([other], "segment", scripted(suffix), tmp_path).figure("mask_ap") < 1.0
+
+
+def test_outlines_come_from_the_suffix_where_the_row_knows_boxes_alone(
+    pictures: list[Path], tmp_path: Path
+) -> None:
+    box = Box(2, 3, 30, 25)
+    suffix = boxes((box, "cat")).replace(" cat", f"{CODES} cat")
+    known = (Annotation("cat", box), Annotation("cat", RIGHT, crowd=True))
+    row = Row((pictures[0],), "segment cat", (suffix,), objects=known, where="row")
+    assert run([row], "segment", scripted(suffix), tmp_path).figure("quality") == 1.0
+
+
+def test_what_is_found_in_a_crowd_known_by_its_box_is_no_error(
+    pictures: list[Path], tmp_path: Path
+) -> None:
+    suffix = boxes((Box(20, 0, 40, 30), "cat")).replace(" cat", f"{CODES} cat")
+    full = Mask.from_array(np.ones((HEIGHT, WIDTH), bool))
+    known = (Annotation("dog", LEFT, full), Annotation("cat", RIGHT, crowd=True))
+    row = Row((pictures[0],), "segment cat ; dog", (suffix,), objects=known, where="row")
+    scores = run([row], "segment", scripted(suffix), tmp_path)
+    assert scores.figure("mask_recall") == 0.0
+    assert "mask_precision" not in dict(scores.figures)
 
 
 def test_segments_without_a_mask_codec_are_refused(pictures: list[Path], tmp_path: Path) -> None:

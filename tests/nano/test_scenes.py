@@ -1,8 +1,11 @@
 """The scenes that nano learns from: what they show is what they say they show."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
+from palikit.nano.backgrounds import _TEXTURES, background
 from palikit.nano.lettering import DIGITS, LETTERS, Lettering, print_text
 from palikit.nano.scenes import (
     COLORS,
@@ -12,9 +15,9 @@ from palikit.nano.scenes import (
     Scene,
     SceneOptions,
     draw_scene,
-    draw_word,
-    word_split,
+    training_side,
 )
+from palikit.nano.words import draw_word, english_words, word_split
 from palikit.results import Box
 
 SIDE = 160
@@ -109,6 +112,38 @@ def test_words_of_the_tests_are_never_drawn_for_training() -> None:
     assert not training & testing
     assert all(word_split(word) == "test" for word in testing)
     assert {len(word) for word in testing} == set(range(3, 9))
+
+
+def test_english_words_are_of_the_lengths_that_are_printed_and_stand_once() -> None:
+    words = english_words()
+    assert len(words) == len(set(words)) > 300
+    assert all(set(word) <= set(LETTERS) and 3 <= len(word) <= 8 for word in words)
+    share = np.mean([word_split(word) == "test" for word in words])
+    assert 0.08 <= share <= 0.18
+
+
+def test_backgrounds_have_the_promised_levels_and_never_repeat() -> None:
+    drawn = [background(np.random.default_rng(seed), 40) for seed in range(30)]
+    for pixels in drawn:
+        assert (pixels.shape, pixels.dtype) == ((40, 40, 3), np.float32)
+        assert 0 <= pixels.min() <= pixels.max() <= 255
+        assert pixels.std() > 0
+    assert len({pixels.tobytes() for pixels in drawn}) == 30
+    means = [pixels.mean() for pixels in drawn]
+    assert min(means) < 90
+    assert max(means) > 170
+
+
+@pytest.mark.parametrize("texture", _TEXTURES)
+def test_every_texture_fills_its_square(texture: Callable[..., np.ndarray]) -> None:
+    pixels = texture(np.random.default_rng(0), 33)
+    assert pixels.shape == (33, 33)
+    assert np.isfinite(pixels).all()
+    assert pixels.std() > 0
+
+
+def test_each_eighth_scene_of_a_training_is_drawn_larger() -> None:
+    assert [training_side(seed, 160) for seed in (7, 8, 9)] == [160, 320, 160]
 
 
 def test_a_scene_can_be_asked_for_one_text() -> None:

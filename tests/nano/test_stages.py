@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from palikit.model.attention import attention_reference
 from palikit.model.mask_codec import load_mask_codec
 from palikit.nano import codec_training, pretraining
-from palikit.nano.architecture import grid_waves, small_attention, waves
+from palikit.nano.architecture import grid_waves, location_waves, small_attention
 from palikit.nano.dense import CELLS, DenseReading, cell_targets
 from palikit.nano.pretraining import PretrainingOptions, pretrain
 from palikit.nano.scenes import COLORS, KINDS, SceneOptions, draw_scene
@@ -61,8 +61,21 @@ def test_readings_come_in_the_raster_order_of_the_cells() -> None:
     assert changed.sum() == CELLS**2
 
 
+def test_patches_tell_of_their_smallest_object() -> None:
+    torch.manual_seed(0)
+    boxes = torch.zeros(1, 36, 4)
+    shows = torch.zeros(1, 36, dtype=torch.bool)
+    for cell, box in ((14, (0.0, 0.0, 1.0, 1.0)), (15, (0.4, 0.4, 0.6, 0.5))):  # both of patch 4
+        boxes[0, cell], shows[0, cell] = torch.tensor(box), True
+    reading = DenseReading(8)
+    wanted = location_waves(torch.tensor([0.4, 0.4, 0.6, 0.5])).flatten()
+    reading.read_waves.weight.data.zero_()
+    reading.read_waves.bias.data.copy_(wanted)
+    assert reading._wave_loss(torch.randn(1, 9, 8), boxes, shows).item() < 1e-10
+
+
 def test_near_places_have_near_waves() -> None:
-    table = waves(torch.linspace(0, 1, 1024), 64)
+    table = location_waves(torch.linspace(0, 1, 1024))
     near, far = (table[500] @ table[500 + step] for step in (1, 300))
     assert near > far
     assert grid_waves(10, 64).shape == (100, 64)

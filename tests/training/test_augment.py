@@ -1,5 +1,6 @@
 """Mirrored and turned training pictures: what is marked moves with them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from palikit.errors import InputError
 from palikit.masks import Mask
 from palikit.results import Box, Detection, Detections, Segments
 from palikit.train_options import Augment
-from palikit.training import RowExamples
+from palikit.training import Mixture, RowExamples
+from tests.training.toy import train, with_options
 
 WIDTH, HEIGHT = 60, 40
 
@@ -102,7 +104,24 @@ def test_outlines_that_are_not_known_cannot_be_turned() -> None:
         examples(row, picture(), "turn")
 
 
+def test_an_option_that_the_examples_do_not_follow_is_refused(tmp_path: Path) -> None:
+    row = detect_row(Box(6, 4, 20, 14), with_truth=True)
+    for made, asked in (("none", "turn"), ("mirror", "none")):
+        rows = RowExamples([row], augment=made)
+        for source in (rows, Mixture(((rows, 1.0),))):
+            with pytest.raises(InputError, match=f"'{asked}' in the options and '{made}' in the"):
+                train(tmp_path / "run", with_options(augment=asked), examples=source)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_caption_that_may_say_left_is_left_alone() -> None:
     row = Row((Path("a.png"),), "caption en", ("a cat on the left",))
     shown = picture(Box(0, 0, 5, 5))
     assert all(query.pictures[0] is shown for query in examples(row, shown, "turn"))
+
+
+def test_markers_of_pictures_before_a_prompt_do_not_stop_it() -> None:
+    box = Box(5, 5, 20, 15)
+    row = replace(detect_row(box, with_truth=True), prefix="<image>detect cat")
+    suffixes = {query.suffix for query in examples(row, picture(box), "mirror")}
+    assert len(suffixes) == 2

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from palikit.adapters import read_adapter
 from palikit.errors import InputError
 from palikit.loading import load
 from palikit.train_options import LoraOptions
@@ -20,6 +21,36 @@ def test_tokenizer_and_mask_codec_are_found_beside_the_model(tmp_path: Path) -> 
     assert found == Origin(str(folder), folder / "tokenizer.json", folder / "vae-oid.npz")
     other = tmp_path / "tiny-tokenizer.json"
     assert origin_of(str(folder), tokenizer=str(other)).tokenizer_file == other
+
+
+@pytest.mark.parametrize(("name", "given"), [("owner/tiny", "v2"), ("owner/tiny@v2", None)])
+def test_the_revision_of_a_base_is_in_its_adapter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, given: str | None
+) -> None:
+    folder = save_tiny(tmp_path / "model", tiny.model())
+    monkeypatch.setattr("palikit.checkpoints.hub._snapshot", lambda *_, **__: folder)
+    found = origin_of(name, given)
+    assert (found.name, found.revision) == ("owner/tiny", "v2")
+    result = train(tmp_path / "run", with_options(method="lora"), origin=found)
+    assert result.best is not None
+    adapter = read_adapter(result.best)
+    assert (adapter.base, adapter.revision) == ("owner/tiny", "v2")
+
+
+def test_an_adapter_without_an_origin_names_no_base(tmp_path: Path) -> None:
+    result = train(tmp_path / "run", with_options(method="lora"))
+    assert result.best is not None
+    assert read_adapter(result.best).base is None
+
+
+def test_a_finished_adapter_loads_after_its_run_was_moved(tmp_path: Path) -> None:
+    folder = save_tiny(tmp_path / "model", tiny.model())
+    origin = origin_of(str(folder))
+    train(tmp_path / "run", with_options(method="lora"), origin=origin)
+    (tmp_path / "elsewhere").mkdir()
+    moved = (tmp_path / "run").rename(tmp_path / "elsewhere" / "run")
+    assert load(moved / "best").caption(tiny.picture()).finish_reason
+    assert train(moved, with_options(method="lora"), origin=origin, resume=True).step == 6
 
 
 def test_a_finished_model_loads_by_itself(tmp_path: Path) -> None:

@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from palikit.data.rows import Row
-from palikit.errors import InputError
+from palikit.errors import CheckpointError, InputError
 from palikit.processor import Processor, Query
 from palikit.scores import Scores
 from palikit.train_options import LoraOptions, LossOptions
-from palikit.training import Mixture, RowExamples
+from palikit.training import Mixture, RowExamples, features
+from palikit.training.features import FeatureStore
 from palikit.training.memory import estimate_memory
 from palikit.training.tokens import example_tokens
 from tests import tiny
@@ -101,13 +103,13 @@ def test_kept_features_change_no_loss(
         figures: list = []
         train(
             tmp_path / f"run{keeps}",
-            replace(options, cache_features=keeps, features=str(tmp_path / "features")),
+            replace(options, cache_features=keeps),
             examples=RowExamples(rows),
             on_step=figures.append,
         )
         losses[keeps] = [each.loss for each in figures]
     assert losses[True] == pytest.approx(losses[False], rel=1e-5)
-    assert list((tmp_path / "features").rglob("*.safetensors"))
+    assert list((tmp_path / "runTrue" / "features").rglob("*.safetensors"))
 
 
 def test_features_are_computed_once_a_picture(tmp_path: Path, rows: tuple[Row, ...]) -> None:
@@ -121,6 +123,43 @@ def test_features_are_computed_once_a_picture(tmp_path: Path, rows: tuple[Row, .
     assert len(counted) == 2
     assert "features of 4 pictures" in counted[0]
     assert "features of 1 pictures" in counted[1]
+
+
+def test_two_runs_may_keep_features_in_one_folder_at_once(tmp_path: Path) -> None:
+    one, other = FeatureStore(tmp_path), FeatureStore(tmp_path)
+    one.add(["a"], torch.ones(1, 4, 2))
+    other.add(["b"], torch.zeros(1, 4, 2))
+    assert one.get("a").eq(1).all()
+    both = FeatureStore(tmp_path)
+    assert both.get("a").eq(1).all()
+    assert both.get("b").eq(0).all()
+
+
+def test_features_that_cannot_be_written_or_read_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = FeatureStore(tmp_path)
+    store.add(["a"], torch.ones(1, 4, 2))
+    (shard,) = tmp_path.iterdir()
+    shard.write_bytes(shard.read_bytes()[:20])
+    with pytest.raises(CheckpointError, match=r"is damaged .*computed again"):
+        FeatureStore(tmp_path)
+
+    def full(*_: object) -> None:
+        raise SafetensorError("No space left on device")
+
+    monkeypatch.setattr(features, "save_file", full)
+    with pytest.raises(CheckpointError, match=r"could not be written .*No space left"):
+        store.add(["b"], torch.ones(1, 4, 2))
+    assert list(tmp_path.iterdir()) == [shard]
+
+
+def test_pictures_that_are_opened_in_another_way_have_no_kept_features(
+    tmp_path: Path, rows: tuple[Row, ...]
+) -> None:
+    options = with_options(method="frozen_tower", cache_features=True)
+    with pytest.raises(InputError, match="opened as they are"):
+        train(tmp_path / "run", options, examples=RowExamples(rows, lambda _: tiny.picture()))
 
 
 def test_features_of_another_tower_are_others(tmp_path: Path, rows: tuple[Row, ...]) -> None:
@@ -234,6 +273,13 @@ def test_the_estimate_counts_weights_gradients_and_moments() -> None:
     assert 2 * count < lora.weights < 2 * count + 2 * lora.gradients
     assert estimate(method="qlora").weights < lora.weights
     assert estimate(optimizer="sgd").optimizer == 0
+    matrices = sum(
+        weight.numel()
+        for name, weight in tiny.model().named_parameters()
+        if ".layers." in name and weight.ndim == 2
+    )
+    assert estimate(optimizer="muon").optimizer == 8 * count - 4 * matrices
+    assert estimate(batch_size=8).logits == 2 * estimate().logits
 
 
 def test_an_example_is_shown_as_the_model_sees_it() -> None:

@@ -69,6 +69,18 @@ def test_other_mathematics_are_refused_and_named(tmp_path: Path) -> None:
     assert "keep" not in str(refused.value)
 
 
+def test_another_way_of_resizing_is_refused(tmp_path: Path) -> None:
+    from palikit.processor import Processor
+    from palikit.training import finetune
+    from tests import tiny
+    from tests.training.toy import OPTIONS, Toy
+
+    train(tmp_path / "run")
+    processor = Processor(tiny.tokenizer(), 28, "bilinear")
+    with pytest.raises(InputError, match="pictures were 28 px, bicubic and are 28 px, bilinear"):
+        finetune(tiny.model(), processor, Toy(), OPTIONS, tmp_path / "run", resume=True)
+
+
 def test_other_weights_are_refused(tmp_path: Path) -> None:
     from tests import tiny
 
@@ -80,8 +92,10 @@ def test_other_weights_are_refused(tmp_path: Path) -> None:
 def test_a_finished_run_has_nothing_left_to_do(tmp_path: Path) -> None:
     first = train(tmp_path / "run")
     steps: list[object] = []
-    again = train(tmp_path / "run", resume=True, on_step=steps.append)
+    told: list[str] = []
+    again = train(tmp_path / "run", resume=True, on_step=steps.append, on_remark=told.append)
     assert not steps
+    assert told[-1] == "all 6 steps of the run are done already"
     assert (again.step, again.best, again.ending) == (first.step, first.best, "finished")
 
 

@@ -4,10 +4,12 @@ import errno
 import json
 import shutil
 from collections import namedtuple
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 import palikit
@@ -85,6 +87,29 @@ def test_overwriting_begins_anew(tmp_path: Path) -> None:
     assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 6
 
 
+def test_what_cannot_begin_costs_no_earlier_run_and_leaves_none(tmp_path: Path) -> None:
+    wrong = with_options(train="nonesuch")
+    train(tmp_path / "run")
+    with pytest.raises(InputError, match="nothing learns"):
+        train(tmp_path / "run", wrong, overwrite=True)
+    assert train(tmp_path / "run", resume=True).step == 6
+    with pytest.raises(InputError, match="nothing learns"):
+        train(tmp_path / "new", wrong)
+    assert train(tmp_path / "new").step == 6
+
+
+def test_a_person_may_go_back_to_an_earlier_checkpoint(tmp_path: Path) -> None:
+    options = with_options(checkpoint_every=1, keep=4)
+    train(tmp_path / "run", options)
+    RunFolder(tmp_path / "run").point_to_latest(3)
+    with pytest.raises(Killed):
+        train(tmp_path / "run", replace(options, keep=2), resume=True, on_step=kill_after(5))
+    names = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
+    assert names == ["step-000003", "step-000004"]
+    model = trained(tmp_path / "run", options, resume=True)
+    assert are_equal(model, trained(tmp_path / "whole", options))
+
+
 def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     for flags in ({"resume": True}, {"overwrite": True}, {}):
@@ -138,6 +163,32 @@ def test_a_full_disk_costs_the_new_checkpoint_and_no_other(
     assert are_equal(trained(tmp_path / "run", resume=True), trained(tmp_path / "whole"))
 
 
+def test_a_disk_that_is_full_for_a_line_of_metrics_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(figures) -> None:
+        if figures.step == 4:
+            monkeypatch.setattr(RunFolder, "append", full_disk)
+
+    with pytest.raises(CheckpointError) as told:
+        train(tmp_path / "run", on_step=fill)
+    assert "run could not be written (No space left on device)" in str(told.value)
+    assert "last good checkpoint is " in str(told.value)
+    assert "step-000003: make room" in str(told.value)
+
+
+def test_a_disk_that_is_full_for_an_adapter_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(*_: object) -> None:
+        raise SafetensorError("I/O error: No space left on device")
+
+    monkeypatch.setattr("palikit.adapters.saving.save_file", lambda *_, **__: fill())
+    with pytest.raises(CheckpointError, match=r"could not be written .*No space left on device"):
+        train(tmp_path / "run", with_options(method="lora"))
+    assert not (tmp_path / "run" / "best.json").exists()
+
+
 def test_too_little_room_is_known_before_writing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,6 +210,20 @@ def test_what_a_killed_process_left_half_written_is_cleared(tmp_path: Path) -> N
     assert not half.exists()
     rows = metrics_of(tmp_path / "run")
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("old", [".best.old", ".best.a1b2.old"])
+def test_a_process_killed_while_it_wrote_the_best_model_leaves_the_one_before(
+    tmp_path: Path, old: str
+) -> None:
+    run = tmp_path / "run"
+    train(run)
+    (run / "best").rename(run / old)
+    for left in (".best.new", ".best.c3d4", "..best.new.e5f6"):
+        (run / left).mkdir()
+    with opened_run(run, resume=True, overwrite=False):
+        assert (run / "best" / "model.safetensors").is_file()
+    assert not list(run.glob(".*best*"))
 
 
 def test_a_damaged_checkpoint_is_told(tmp_path: Path) -> None:
@@ -253,6 +318,41 @@ def test_patience_outlives_a_resumption(tmp_path: Path) -> None:
         )
     result = train(tmp_path / "run", options, evaluate=Scored(0.3, 0.3), resume=True)
     assert (result.ending, result.step) == ("early", 3)
+
+
+def test_a_run_resumed_after_an_early_stop_stays_where_it_is(tmp_path: Path) -> None:
+    options = with_options(**EACH_STEP, patience=2)
+    train(tmp_path / "run", options, evaluate=Scored(0.5, 0.4, 0.3))
+    again = train(tmp_path / "run", options, evaluate=Scored(), resume=True)
+    assert (again.ending, again.step, again.best_step) == ("early", 3, 1)
+    more = replace(options, patience=3)
+    result = train(tmp_path / "run", more, evaluate=Scored(0.2), resume=True)
+    assert (result.ending, result.step) == ("early", 4)
+
+
+def test_a_score_that_is_no_number_is_the_worst(tmp_path: Path) -> None:
+    nan = float("nan")
+    evaluate = Scored(nan, 0.1, nan, 0.5, nan, 0.2)
+    assert train(tmp_path / "run", with_options(**EACH_STEP), evaluate=evaluate).best_step == 4
+
+
+def test_scores_of_two_metrics_are_not_compared(tmp_path: Path) -> None:
+    options = with_options(evaluate_every=3, checkpoint_every=3)
+    with pytest.raises(Killed):
+        train(tmp_path / "run", options, evaluate=Scored(0.9), on_step=kill_after(5))
+    changed = replace(options, metric="error")
+    result = train(tmp_path / "run", changed, evaluate=Scored(0.95), resume=True)
+    assert (result.best_step, result.score) == (6, ("error", -0.95))
+
+
+def test_a_metric_of_a_wrong_name_costs_no_step(tmp_path: Path) -> None:
+    options = with_options(evaluate_every=4, checkpoint_every=9, metric="map")
+    with pytest.raises(InputError, match="no figure 'map'"):
+        train(tmp_path / "run", options, evaluate=Scored(0.5))
+    right = replace(options, metric="ap")
+    train(tmp_path / "run", right, evaluate=Scored(0.5, 0.5), resume=True)
+    validated = [row["step"] for row in metrics_of(tmp_path / "run") if "validation" in row]
+    assert validated == [4, 6]
 
 
 def test_validation_changes_nothing_of_the_training(tmp_path: Path) -> None:

@@ -57,8 +57,10 @@ def test_each_part_of_a_mixture_goes_through_its_own_epochs(
         )
         assert own[0].position == blocks * len(own)
         assert len(own) == block_counts(shares)[part]
-        whole = [p.index for p in own if size <= p.position % BLOCK < 2 * size]
-        assert len(own) < 2 * size or len(set(whole)) <= size
+        epochs = Counter(place.position // size for place in own)
+        for epoch in [number for number, count in epochs.items() if count == size]:
+            indices = [place.index for place in own if place.position // size == epoch]
+            assert sorted(indices) == list(range(size))
 
 
 def test_shares_of_a_mixture_are_those_of_its_weights() -> None:

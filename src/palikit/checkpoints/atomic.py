@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from palikit.checkpoints.layout import is_checkpoint_file, is_weight_file
 from palikit.errors import CheckpointError
 
@@ -132,8 +134,9 @@ def _temporary_folder(beside: Path, needed_bytes: int) -> Iterator[Path]:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else error or type(error).__name__
+    except (OSError, SafetensorError) as error:  # that of safetensors is no OSError
+        number = getattr(error, "errno", None)
+        reason = os.strerror(number) if number else error or type(error).__name__
         raise CheckpointError(
             f"{beside} could not be written ({reason}): "
             "nothing was left behind; make room or choose another place"

@@ -10,6 +10,7 @@ import click
 
 from palikit.cli.command import Command, remark, write_examples
 from palikit.cli.data_check import check, show
+from palikit.cli.data_model import codec_beside, outline_encoder
 from palikit.cli.options import options_of, read_options
 from palikit.data.options import ConvertOptions, Format, RenderOptions
 from palikit.errors import InputError
@@ -125,44 +126,16 @@ def convert(
     _tell_written(written, prepared.rows, turned)
 
 
-def mask_encoder(file: Path) -> "Encode":
-    """What turns outlines into codes: the encoder of a mask codec, on the CPU.
-
-    Raises:
-        CheckpointError: the file is missing, damaged or no codec.
-    """
-    import torch
-
-    from palikit.masks import Mask
-    from palikit.model.mask_codec import crop_mask, load_mask_codec
-    from palikit.results import Box
-
-    codec = load_mask_codec(file)
-
-    def encode(mask: Mask, box: Box) -> tuple[int, ...]:
-        values = torch.tensor(crop_mask(mask.to_array(), box))
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # for 64 x 64 values, waiting for others takes most of the time
-        try:
-            codes: list[int] = codec.encode(values[None, None])[0].tolist()
-        finally:
-            torch.set_num_threads(threads)
-        return tuple(codes)
-
-    return encode
-
-
 def _encoder(mask_codec: str | None, model: str | None) -> "Encode":
     """The encoder of the file given, or of the one beside a model.
 
     Raises:
         InputError: neither was given, or there is none beside the model.
     """
-    from palikit.loading import MASK_CODEC_NAMES
     from palikit.published import BUILT_IN, BUILT_IN_FOLDER
 
     if mask_codec is not None:
-        return mask_encoder(Path(mask_codec))
+        return outline_encoder(Path(mask_codec))
     if model is None:
         raise InputError(
             "--task segment writes outlines as codes of a mask codec: name its file with "
@@ -170,13 +143,13 @@ def _encoder(mask_codec: str | None, model: str | None) -> "Encode":
         )
     place = BUILT_IN_FOLDER if model == BUILT_IN else Path(model)
     folder = place if place.is_dir() else place.parent
-    for name in MASK_CODEC_NAMES:
-        if (folder / name).is_file():
-            return mask_encoder(folder / name)
-    raise InputError(
-        f"there is no mask codec beside {model} ({', '.join(MASK_CODEC_NAMES)}): name its file "
-        "with --mask-codec"
-    )
+    file = codec_beside(folder)
+    if file is None:
+        raise InputError(
+            f"there is no mask codec beside {model}: name its file, such as vae-oid.npz, with "
+            "--mask-codec"
+        )
+    return outline_encoder(file)
 
 
 def _rename(text: str) -> tuple[str, str]:

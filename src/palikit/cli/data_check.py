@@ -112,7 +112,8 @@ def check(
     changes: tuple[Problem, ...] = ()
     if fix is not None:
         found, changes = _write_clean(found, pictures, Path(fix))
-    report = check_rows(fix or source, found, pictures, parts.limit(max_tokens))
+    limit = parts.limit(max_tokens)
+    report = check_rows(fix or source, found, pictures, limit, parts.encoder())
     if as_json:
         record = {**report.to_dict(), "changes": [asdict(each) for each in changes]}
         click.echo(json.dumps(record, indent=2, ensure_ascii=False))
@@ -156,19 +157,18 @@ def show(
     the text in colours by role, with what the loss is taken over underlined. With --model or
     --tokenizer the bounds of tokens are shown. The page is one file that needs nothing else.
     """
-    from palikit.cli.data_model import mask_decoder, open_data_model
+    from palikit.cli.data_model import open_data_model
     from palikit.data.page import ModelView, write_examples
     from palikit.html_page import check_page_path
 
     check_page_path(Path(output), overwrite=overwrite)
     parts = open_data_model(model, read_options(ctx, LoadOptions))
     found = _read(source, source_format, split, read_options(ctx, RenderOptions), parts)
-    file = parts.mask_codec_file
     view = ModelView(
         parts.image_size,
         parts.tokens_per_image,
         None if parts.tokenizer is None else parts.pieces,
-        None if file is None else mask_decoder(file),
+        parts.decoder(),
     )
     write_examples(Path(output), source, found.rows, view, number=number, overwrite=overwrite)
     click.echo(f"wrote {output}")
@@ -179,11 +179,9 @@ def show(
 def _read(
     source: str, source_format: Format, split: str | None, render: RenderOptions, parts: "DataModel"
 ) -> "Rows":
-    from palikit.cli.data import mask_encoder
     from palikit.data.rows import read_rows
 
-    file = parts.mask_codec_file
-    encode = mask_encoder(file) if render.task == "segment" and file is not None else None
+    encode = parts.encoder() if render.task == "segment" else None
     return read_rows(source, split, render, encode, format=source_format)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from palikit.results import Segments
 
 if TYPE_CHECKING:
     from palikit.checkpoints import Inspection
+    from palikit.data.rows import Encode
     from palikit.recipes import ModelSize
     from palikit.tokenizer import Tokenizer
 
@@ -60,35 +62,47 @@ class DataModel:
         pieces = (self.tokenizer.piece(token) for token in self._ids(text, allow_special))
         return [(piece or "<control token>").replace("▁", " ") for piece in pieces]
 
+    def encoder(self) -> "Encode | None":
+        """What turns outlines into codes; None without a mask codec. Raises CheckpointError."""
+        file = self.mask_codec_file
+        return None if file is None else outline_encoder(file)
+
+    def decoder(self) -> Callable[[Segments], Segments] | None:
+        """What gives segments the masks of their codes; None without a mask codec.
+
+        Raises:
+            CheckpointError: its file is missing, damaged or no codec.
+        """
+        if self.mask_codec_file is None:
+            return None
+        from palikit.model.mask_codec import load_mask_codec
+        from palikit.model.mask_coding import with_masks
+
+        return partial(with_masks, load_mask_codec(self.mask_codec_file))
+
     def _ids(self, text: str, allow_special: bool) -> list[int]:  # noqa: FBT001
         if self.tokenizer is None:
             raise AssertionError("tokens are counted without a tokenizer")
         return self.tokenizer.encode(text, allow_special=allow_special)
 
 
-def mask_decoder(file: Path) -> Callable[[Segments], Segments]:
-    """What gives segments the masks that their codes stand for: a mask codec, on the CPU.
+def outline_encoder(file: Path) -> "Encode":
+    """What turns outlines into codes: a mask codec, on the CPU.
 
     Raises:
         CheckpointError: the file is missing, damaged or no codec.
     """
-    import torch
+    from palikit.model.mask_codec import load_mask_codec
+    from palikit.model.mask_coding import mask_encoder
 
-    from palikit.model.mask_codec import load_mask_codec, paste_mask
+    return mask_encoder(load_mask_codec(file))
 
-    codec = load_mask_codec(file)
 
-    def decode(segments: Segments) -> Segments:
-        if not segments.objects:
-            return segments
-        with torch.inference_mode():
-            values = codec.decode(torch.tensor([found.codes for found in segments])).numpy()
-        size = segments.width, segments.height
-        pairs = zip(segments, values, strict=True)
-        objects = tuple(replace(each, mask=paste_mask(v, each.box, *size)) for each, v in pairs)
-        return replace(segments, objects=objects)
+def codec_beside(folder: Path) -> Path | None:
+    """The mask codec in the folder of a model; None without one."""
+    from palikit.loading import MASK_CODEC_NAMES
 
-    return decode
+    return next((file for name in MASK_CODEC_NAMES if (file := folder / name).is_file()), None)
 
 
 def open_data_model(model: str | None, options: LoadOptions) -> DataModel:
@@ -155,9 +169,6 @@ def _tokenizer(file: str | None) -> "Tokenizer | None":
 
 
 def _mask_codec_file(file: str | None, folder: Path | None) -> Path | None:
-    if file is not None or folder is None:
-        return None if file is None else Path(file)
-    from palikit.loading import MASK_CODEC_NAMES
-
-    beside = (folder / name for name in MASK_CODEC_NAMES)
-    return next((found for found in beside if found.is_file()), None)
+    if file is not None:
+        return Path(file)
+    return None if folder is None else codec_beside(folder)

@@ -15,9 +15,8 @@ from palikit.cli.finetune_data import TrainingRows, training_rows
 from palikit.cli.finetune_options import SECTIONS, FinetuneOptions, finetune_options
 from palikit.cli.finetune_processes import Together, together
 from palikit.cli.finetune_progress import TrainingProgress, training_progress
-from palikit.cli.options import options_of
+from palikit.cli.options import is_typed, options_of
 from palikit.data.options import DataTask, RenderOptions
-from palikit.errors import InputError
 from palikit.options import LoadOptions
 from palikit.published import BUILT_IN
 from palikit.train_options import LoraOptions, LossOptions, TrainOptions
@@ -121,8 +120,10 @@ def finetune(
     """
     with together() as processes:
         options = finetune_options(ctx, recipe)
-        if repository is not None and repository.count("/") != 1:
-            raise InputError(f"--push-to-hub is {repository!r}: it must be OWNER/NAME")
+        if repository is not None:
+            from palikit.publishing import check_name
+
+            check_name(repository)
         if not model:
             remark(_NANO)
         name = model or BUILT_IN
@@ -152,7 +153,7 @@ def finetune(
             _tell_interrupted(ctx, result, processes)
         if processes.is_first:
             write_run_card(result, options, rows, name, data)
-            _tell(result, rows)
+            _tell(result, rows, _loading_words(ctx, options))
             _push(result, repository)
 
 
@@ -233,7 +234,17 @@ def _tell_interrupted(ctx: click.Context, result: "RunResult", processes: Togeth
     ctx.exit(INTERRUPTED)
 
 
-def _tell(result: "RunResult", rows: TrainingRows) -> None:
+def _loading_words(ctx: click.Context, options: FinetuneOptions) -> str:
+    """Options of loading that were given and that the finished model does not know by itself."""
+    names = ["resize", "coordinates", "mask_edges"]
+    if options.adapters is not None:
+        names += ["image_size", "tokenizer", "mask_codec"]
+    values = {name: str(getattr(options.loading, name)) for name in names if is_typed(ctx, name)}
+    words = [f" --{name.replace('_', '-')} {shlex.quote(value)}" for name, value in values.items()]
+    return "".join(words)
+
+
+def _tell(result: "RunResult", rows: TrainingRows, loading: str) -> None:
     """What came of the run, and the command that comes next."""
     if result.ending == "early":
         remark(f"stopped after step {result.step}: validation got no better")
@@ -245,7 +256,7 @@ def _tell(result: "RunResult", rows: TrainingRows) -> None:
     command = _COMMAND_OF[rows.task].format(
         model=shlex.quote(str(result.best)), labels=prompt, question=_question(first.prefix)
     )
-    click.echo(f"use it: {command}")
+    click.echo(f"use it: {command}{loading}")
 
 
 def _push(result: "RunResult", repository: str | None) -> None:

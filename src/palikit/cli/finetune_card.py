@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from palikit.cli.finetune_data import TrainingRows
+from palikit.cli.finetune_data import TrainingRows, weighted
 from palikit.cli.finetune_options import FinetuneOptions
 from palikit.model_card import ModelCard
 from palikit.published import BUILT_IN
@@ -45,10 +45,12 @@ def write_run_card(
     from palikit.training.run_folder import RunFolder
 
     figures = RunFolder(result.output).read("best").get("figures", {})
-    names = ", ".join(Path(each).name or each for each in data)
+    names = ", ".join(Path(name).name or name for name, _ in map(weighted, data))
+    is_path = model != BUILT_IN and Path(model).exists()
     card = ModelCard(
         name=result.output.resolve().name,
-        base_model=model,
+        # Without a dot, models/pt would read as a name on the Hub.
+        base_model=f"./{model}" if is_path and not Path(model).is_absolute() else model,
         data=f"{rows.number} examples of {names}.",
         method=_METHODS[options.train.method],
         is_adapter=options.adapters is not None,

@@ -85,7 +85,7 @@ def training_rows(
     """
     render = replace(render, task=task or render.task)
     encode = _encode(render, model)
-    sources = [_weighted(text) for text in data]
+    sources = [weighted(text) for text in data]
     found = [(_rows(name, render, encode), weight) for name, weight in sources]
     is_weighted = any(weight is not None for _, weight in sources)
     train = tuple(
@@ -100,13 +100,15 @@ def training_rows(
         kept = [row for row in kept if id(row) not in chosen_ids]
     elif validation != NO_VALIDATION:
         kept = list(_of_split(validation, _rows(validation, render, encode), "val"))
-    known = task or _task_of([row for rows, _ in train for row in rows])
-    _check(train, kept, model, limit)
-    codec = model.mask_codec_file if known == "segment" else None
-    return TrainingRows(train, _of_task(kept, known), known, encode or _encoder(codec))
+    asked = _tasks_of([row for rows, _ in train for row in rows])
+    known = task or asked.most_common(1)[0][0]
+    codec = model.mask_codec_file if "segment" in (known, *asked) else None
+    encode = encode or _encoder(codec)
+    _check(train, kept, model, limit, encode)
+    return TrainingRows(train, _of_task(kept, known), known, encode)
 
 
-def _weighted(text: str) -> tuple[str, float | None]:
+def weighted(text: str) -> tuple[str, float | None]:
     """D=0.3 as D and 0.3; a name may hold "=" itself."""
     name, _, weight = text.rpartition("=")
     try:
@@ -144,17 +146,16 @@ def _of_split(source: str, rows: "Sequence[Row]", split: str) -> "tuple[Row, ...
     return chosen
 
 
-def _task_of(rows: "Sequence[Row]") -> DataTask:
-    """What most rows ask for, by their prompts; questions in any words are vqa."""
+def _tasks_of(rows: "Sequence[Row]") -> Counter[DataTask]:
+    """How many rows ask for what, by their prompts; questions in any words are vqa."""
     from palikit.data.check_suffix import task_of
 
-    counts = Counter(_TASK_OF.get(task_of(row, row.suffixes[0]).name, "vqa") for row in rows)
-    return counts.most_common(1)[0][0]
+    return Counter(_TASK_OF.get(task_of(row, row.suffixes[0]).name, "vqa") for row in rows)
 
 
 def _of_task(rows: "Sequence[Row]", task: DataTask) -> "tuple[Row, ...]":
     """The rows of a task; one metric cannot measure several."""
-    chosen = tuple(row for row in rows if _task_of([row]) == task)
+    chosen = tuple(row for row in rows if task in _tasks_of([row]))
     if not chosen:
         return tuple(rows)
     if len(chosen) < len(rows):
@@ -170,13 +171,14 @@ def _check(
     validation: "Sequence[Row]",
     model: "DataModel",
     limit: int,
+    encode: "Encode | None",
 ) -> None:
     from palikit.data.check import check_before_training
 
     rows_by_split = {"train": [row for rows, _ in train for row in rows]}
     if validation:
         rows_by_split["val"] = list(validation)
-    check_before_training(rows_by_split, model.count_tokens, limit)
+    check_before_training(rows_by_split, model.count_tokens, limit, encode)
 
 
 def _encode(render: RenderOptions, model: "DataModel") -> "Encode | None":
@@ -186,6 +188,6 @@ def _encode(render: RenderOptions, model: "DataModel") -> "Encode | None":
 def _encoder(codec: Path | None) -> "Encode | None":
     if codec is None:
         return None
-    from palikit.cli.data import mask_encoder
+    from palikit.cli.data_model import outline_encoder
 
-    return mask_encoder(codec)
+    return outline_encoder(codec)

@@ -126,5 +126,5 @@ def _print_memory(estimate: "MemoryEstimate") -> None:
 def _longest(rows: TrainingRows, model: "DataModel") -> tuple[int, int]:
     """Text tokens and pictures of the largest example."""
     each = [row for part, _ in rows.train for row in part]
-    tokens = max(model.count_tokens(row.prefix, max(row.suffixes, key=len)) for row in each)
+    tokens = max(model.count_tokens(row.prefix, text) for row in each for text in row.suffixes)
     return tokens, max(len(row.images) for row in each)

@@ -8,6 +8,7 @@ import click
 from palikit.cli.command import LABELS_SECTION, names_of
 from palikit.cli.options import is_typed, read_options
 from palikit.data.options import RenderOptions
+from palikit.errors import InputError
 from palikit.options import LoadOptions
 from palikit.train_options import LoraOptions, LossOptions, TrainOptions
 
@@ -90,6 +91,7 @@ def finetune_options(
     if is_typed(ctx, "epochs"):
         train = replace(train, steps=None)  # a recipe may count in steps
     train = read_options(ctx, TrainOptions, train)
+    _check_adapters(ctx, train)
     return FinetuneOptions(
         train,
         read_options(ctx, LossOptions, loss),
@@ -97,6 +99,15 @@ def finetune_options(
         replace(read_options(ctx, RenderOptions), seed=train.seed),
         loading,
     )
+
+
+def _check_adapters(ctx: click.Context, train: TrainOptions) -> None:
+    for name in names_of(LoraOptions):
+        if train.method not in ("lora", "qlora") and is_typed(ctx, name):
+            raise InputError(
+                f"{name} is given and method is {train.method}, which has no adapters: give "
+                "--method lora, or leave it out"
+            )
 
 
 def _resolution(recipe: str, model: "DataModel | None") -> int | None:

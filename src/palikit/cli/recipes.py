@@ -8,6 +8,7 @@ import click
 
 from palikit.cli.command import Command
 from palikit.cli.tables import print_table
+from palikit.errors import InputError
 
 if TYPE_CHECKING:
     from palikit.recipes import ModelSize, Recipe, Setting
@@ -52,6 +53,8 @@ def recipes(
     from palikit.recipes import RECIPES, recipe_named
 
     if name is None:
+        if resolution is not None or size is not None:
+            raise InputError("--resolution and --size choose a setting of one recipe: name it")
         _list(RECIPES, output_format)
         return
     recipe = recipe_named(name)

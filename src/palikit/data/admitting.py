@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from palikit.data.classes import Classes, choose_classes
-from palikit.data.findings import Findings
+from palikit.data.findings import Findings, shown_box
 from palikit.data.options import RenderOptions
+from palikit.data.outlines import clipped
 from palikit.data.records import Annotation, Record, Records
 from palikit.results import Box
 
@@ -52,7 +53,7 @@ def _admitted(
         if found.crowd:
             findings.note(
                 record.where,
-                f"{label!r} at {_shown(found.box)} is a crowd or difficult and is not trained on",
+                f"{label!r} at {shown_box(found.box)} is a crowd or difficult: not trained on",
                 "crowd or difficult object",
             )
         elif options.task == "segment" and not _has_outline(record, found, findings):
@@ -68,32 +69,32 @@ def _box(
     if not (box.x1 < box.x2 and box.y1 < box.y2):
         findings.note(
             record.where,
-            f"the box {_shown(box)} of {found.label!r} is empty and is left out",
+            f"the box {shown_box(box)} of {found.label!r} is empty and is left out",
             "degenerate box",
         )
         return None
     beyond = max(-box.x1, -box.y1, box.x2 - width, box.y2 - height)
     if beyond <= 0:
         return box
-    cut = Box(max(box.x1, 0.0), max(box.y1, 0.0), min(box.x2, width), min(box.y2, height))
     if beyond > ROUNDING and not options.clip:
         findings.error(
             record.where,
-            f"the box {_shown(box)} of {found.label!r} reaches beyond the picture, which is "
+            f"the box {shown_box(box)} of {found.label!r} reaches beyond the picture, which is "
             f"{width} x {height} pixels: correct it, or cut such boxes with --clip",
             "box beyond the picture",
         )
         return None
-    if cut.x1 >= cut.x2 or cut.y1 >= cut.y2:
+    cut = clipped(box, (width, height))
+    if cut is None:
         findings.note(
             record.where,
-            f"the box {_shown(box)} of {found.label!r} lies outside the picture and is left out",
+            f"the box {shown_box(box)} of {found.label!r} lies outside the picture and is left out",
             "box outside the picture",
         )
         return None
     if beyond > ROUNDING:
         findings.note(
-            record.where, f"the box {_shown(box)} of {found.label!r} was cut", "clipped box"
+            record.where, f"the box {shown_box(box)} of {found.label!r} was cut", "clipped box"
         )
     return cut
 
@@ -102,7 +103,7 @@ def _has_outline(record: Record, found: Annotation, findings: Findings) -> bool:
     if found.mask is None:
         findings.error(
             record.where,
-            f"{found.label!r} at {_shown(found.box)} has a box and no outline: draw one, or "
+            f"{found.label!r} at {shown_box(found.box)} has a box and no outline: draw one, or "
             "choose --task detect",
             "object without outline",
         )
@@ -110,12 +111,8 @@ def _has_outline(record: Record, found: Annotation, findings: Findings) -> bool:
     if found.mask.area == 0:
         findings.note(
             record.where,
-            f"the outline of {found.label!r} at {_shown(found.box)} is empty and is left out",
+            f"the outline of {found.label!r} at {shown_box(found.box)} is empty and is left out",
             "degenerate outline",
         )
         return False
     return True
-
-
-def _shown(box: Box) -> str:
-    return "[" + ", ".join(f"{edge:g}" for edge in box.to_list()) + "]"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from palikit.data.check_classes import class_problems
+from palikit.data.check_codes import foreign_codes
 from palikit.data.check_objects import box_errors, object_problems, objects_of
 from palikit.data.check_pictures import PictureFacts, first_missing, read_pictures
 from palikit.data.check_report import LabelFacts, Report, SplitFacts, Spread
@@ -25,8 +26,9 @@ from palikit.data.check_tokens import (
     token_problem,
     too_long,
 )
+from palikit.data.findings import upright_size
 from palikit.data.records import Annotation, Problem
-from palikit.data.rows import Row, Rows
+from palikit.data.rows import Encode, Row, Rows
 from palikit.errors import InputError
 
 Pictures: TypeAlias = Mapping[Path, PictureFacts]
@@ -42,7 +44,9 @@ def read_row_pictures(
     return read_pictures((path for row in rows for path in row.images), on_each)
 
 
-def check_rows(source: str, found: Rows, pictures: Pictures, limit: TokenLimit) -> Report:
+def check_rows(
+    source: str, found: Rows, pictures: Pictures, limit: TokenLimit, encode: Encode | None = None
+) -> Report:
     """Everything that is wrong with a data set, and how it is made up.
 
     Args:
@@ -50,6 +54,7 @@ def check_rows(source: str, found: Rows, pictures: Pictures, limit: TokenLimit) 
         found: as `rows.read_rows` gives it, its problems included.
         pictures: of the rows, as `read_row_pictures` gives them.
         limit: of text tokens.
+        encode: the mask codec of the model, where it has one.
     """
     rows = tuple(zip(found.rows, map(objects_of, found.rows), strict=True))
     counts = [token_counts(row, limit.count) for row in found.rows]
@@ -60,6 +65,7 @@ def check_rows(source: str, found: Rows, pictures: Pictures, limit: TokenLimit) 
             problems.append(long)
     problems += split_problems(found.rows, pictures)
     problems += _unbalanced(rows)
+    problems += _foreign(found.rows, encode)
     numbers = [len(objects) for _, objects in rows]
     return Report(
         source,
@@ -73,7 +79,10 @@ def check_rows(source: str, found: Rows, pictures: Pictures, limit: TokenLimit) 
 
 
 def check_before_training(
-    rows_by_split: Mapping[str, Sequence[Row]], count_tokens: CountTokens, limit: int
+    rows_by_split: Mapping[str, Sequence[Row]],
+    count_tokens: CountTokens,
+    limit: int,
+    encode: Encode | None = None,
 ) -> None:
     """Refuse rows that would make training or its scores wrong; quick, as no picture is decoded.
 
@@ -81,11 +90,13 @@ def check_before_training(
         rows_by_split: what is trained on and what it is measured on, by name.
         count_tokens: of a prefix and a suffix, with <bos>, newline and <eos>.
         limit: most text tokens of a row.
+        encode: the mask codec of the model, where it has one.
 
     Raises:
         InputError: with the first such row, what is wrong with it and what to do: an empty suffix
             or one that cannot be read back, a label that was not asked for, a box beyond the
-            picture, too many tokens, a picture that is missing or that two splits share.
+            picture, too many tokens, a picture that is missing or that two splits share, codes of
+            another mask codec.
     """
     rows = [row for each in rows_by_split.values() for row in each]
     for problem in _fatal(rows, TokenLimit(limit, count_tokens)):
@@ -96,13 +107,32 @@ def check_before_training(
         raise InputError(f"{row.where}: {_missing(missing)}")
     if (shared := shared_picture(rows_by_split)) is not None:
         raise InputError(str(shared))
+    for each in rows_by_split.values():
+        for problem in _foreign(each, encode):
+            raise InputError(str(problem))
+
+
+def _foreign(rows: Sequence[Row], encode: Encode | None) -> Iterator[Problem]:
+    problem = None if encode is None else foreign_codes(rows, encode)
+    if problem is not None:
+        yield problem
 
 
 def _fatal(rows: Sequence[Row], limit: TokenLimit) -> Iterator[Problem]:
     for row in rows:
         yield from text_errors(row)
-        yield from box_errors(row)
+        yield from box_errors(row, _measured(row))
     yield from too_long(rows, limit)
+
+
+def _measured(row: Row) -> tuple[int, int] | None:
+    """The size of a picture with boxes whose row does not state it."""
+    if not row.objects or row.width is not None:
+        return None
+    try:
+        return upright_size(row.images[0])
+    except InputError:  # told with the pictures
+        return None
 
 
 def _row_problems(row: Row, pictures: Pictures) -> Iterator[Problem]:

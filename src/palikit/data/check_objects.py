@@ -7,6 +7,7 @@ from typing import TypeVar
 from palikit.data.admitting import ROUNDING
 from palikit.data.check_pictures import PictureFacts
 from palikit.data.check_suffix import read_suffix
+from palikit.data.findings import shown_box
 from palikit.data.records import Annotation, Problem
 from palikit.data.rows import Row
 from palikit.results import Box, Detection, Segment
@@ -40,7 +41,7 @@ def object_problems(row: Row, facts: PictureFacts | None) -> Iterator[Problem]:
     yield from box_errors(row, size)
     for first, second in repeated(objects_of(row)):
         # Boxes read from a suffix are in no picture's pixels.
-        boxes = f", {_shown(first.box)} and {_shown(second.box)}" if row.objects else ""
+        boxes = f", {shown_box(first.box)} and {shown_box(second.box)}" if row.objects else ""
         yield Problem(
             row.where,
             f"{second.label!r} is marked twice in nearly the same place{boxes}: keep one",
@@ -69,13 +70,6 @@ def repeated(objects: Sequence[T]) -> Iterator[tuple[T, T]]:
         by_label[each.label].append((place, each))
     for group in by_label.values():
         yield from _overlapping(sorted(group, key=lambda each: each[1].box.x1))
-
-
-def clipped(box: Box, size: tuple[int, int]) -> Box | None:
-    """The part of a box within a picture; None where there is none."""
-    width, height = size
-    cut = Box(max(box.x1, 0.0), max(box.y1, 0.0), min(box.x2, width), min(box.y2, height))
-    return cut if cut.x1 < cut.x2 and cut.y1 < cut.y2 else None
 
 
 def _overlapping(
@@ -107,7 +101,7 @@ def _box_problems(row: Row, each: Annotation, size: tuple[int, int] | None) -> I
     if not (box.x1 < box.x2 and box.y1 < box.y2):
         yield Problem(
             row.where,
-            f"the box of {each.label!r}, {_shown(box)}, is empty: give x1 < x2 and y1 < y2 in "
+            f"the box of {each.label!r}, {shown_box(box)}, is empty: give x1 < x2 and y1 < y2 in "
             "pixels, or leave the object out",
             is_error=True,
             kind="empty box",
@@ -115,7 +109,7 @@ def _box_problems(row: Row, each: Annotation, size: tuple[int, int] | None) -> I
     elif size is not None and not _is_within(box, size):
         yield Problem(
             row.where,
-            f"the box of {each.label!r}, {_shown(box)}, reaches beyond its picture of "
+            f"the box of {each.label!r}, {shown_box(box)}, reaches beyond its picture of "
             f"{size[0]} x {size[1]} pixels: clip it, and see if it belongs to another size of "
             "the picture",
             is_error=True,
@@ -147,7 +141,3 @@ def _size_problem(row: Row, size: tuple[int, int], facts: PictureFacts) -> Probl
     else:
         what = f"{sentence}: its boxes are of another size of the picture; give the right one"
     return Problem(row.where, what, is_error=True, kind="other picture size")
-
-
-def _shown(box: Box) -> str:
-    return f"[{', '.join(f'{edge:g}' for edge in box.to_list())}]"

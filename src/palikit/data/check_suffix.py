@@ -34,5 +34,7 @@ def read_suffix(
 
 
 def says_nothing_is_there(row: Row) -> bool:
-    """Whether its suffix is empty and meant to be: its objects are known to be none."""
-    return row.objects == () and bool(row.suffixes) and not any(map(str.strip, row.suffixes))
+    """Whether its suffix is empty and meant to be: its objects are known to be none, or crowds."""
+    if row.objects is None or not all(each.crowd for each in row.objects):
+        return False
+    return bool(row.suffixes) and not any(map(str.strip, row.suffixes))

@@ -7,7 +7,9 @@
 
 A folder is read as it is published (annotations/instances_train2017.json beside train2017/) and as
 Roboflow exports it (train/_annotations.coco.json among the pictures). Instances and captions of one
-picture become one record. Files of key points and those without annotations are passed over.
+picture and split become one record. Files of key points and those without annotations are passed
+over, and so is a category that only stands above others: Roboflow's exports begin with one that is
+called after the data set.
 """
 
 from collections import defaultdict
@@ -16,7 +18,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from palikit.data.findings import Findings, finite_numbers, read_json, read_text, split_of
+from palikit.data.findings import (
+    Findings,
+    files_in,
+    finite_numbers,
+    read_json,
+    read_text,
+    split_of,
+)
 from palikit.data.outlines import box_of_mask, fill_rings
 from palikit.data.records import Annotation, Record, Records
 from palikit.errors import InputError
@@ -55,7 +64,7 @@ def read_coco(
     if not files:
         raise InputError(f"{path} holds no COCO file: expected JSON with images and annotations")
     findings = Findings()
-    records: dict[tuple[Path, ...], Record] = {}
+    records: dict[tuple[str | None, tuple[Path, ...]], Record] = {}
     classes: dict[str, None] = {}
     for file in files:
         own = split_of(file.stem) or split_of(file.parent.name)
@@ -65,16 +74,17 @@ def read_coco(
         source = _source(file, content, path, images, own, masks=masks)
         classes.update(dict.fromkeys(source.categories.values()))
         for record in _records(source, content, findings):
-            earlier = records.get(record.images)
-            records[record.images] = _merged(earlier, record) if earlier else record
+            # One picture in two splits stays two records, or nobody would hear of it.
+            place = (own, record.images)
+            earlier = records.get(place)
+            records[place] = _merged(earlier, record) if earlier else record
     return Records(tuple(records.values()), tuple(classes), tuple(findings.problems))
 
 
 def coco_files(folder: Path) -> list[Path]:
     """The COCO files of a folder, its split folders and its folder `annotations`."""
-    found = [*folder.glob("*.json"), *folder.glob("*/*.json")]
-    kept = [path for path in sorted(found) if not path.name.startswith(_PASSED_OVER)]
-    return [path for path in kept if is_coco(path)]
+    found = files_in(folder, "*.json", "*/*.json")
+    return [path for path in found if not path.name.startswith(_PASSED_OVER) and is_coco(path)]
 
 
 def is_coco(path: Path) -> bool:
@@ -103,14 +113,29 @@ def _source(
     *,
     masks: bool,
 ) -> _Source:
-    categories = {
-        each["id"]: str(each["name"])
-        for each in content.get("categories", [])
-        if isinstance(each, dict) and {"id", "name"} <= each.keys()
-    }
+    categories = _categories(content)
     folders = (images,) if images is not None else tuple(_folders(file, split))
     name = str(file.relative_to(root)) if file != root else file.name
     return _Source(name, categories, folders, split, masks)
+
+
+def _categories(content: Mapping[str, Any]) -> dict[int, str]:
+    """The names of the categories by their ids, without those that only stand above others."""
+    given = content.get("categories")
+    known = [
+        each
+        for each in (given if isinstance(given, list) else [])
+        if isinstance(each, dict) and isinstance(each.get("id"), int) and "name" in each
+    ]
+    above = {str(each.get("supercategory")) for each in known}
+    used = {_id(each, "category_id") for each in content["annotations"]}
+    return {
+        each["id"]: str(each["name"]).strip()
+        for each in known
+        if each["id"] in used
+        or str(each["name"]) not in above
+        or each.get("supercategory") not in (None, "", "none")
+    }
 
 
 def _folders(file: Path, split: str | None) -> list[Path]:
@@ -126,9 +151,10 @@ def _folders(file: Path, split: str | None) -> list[Path]:
 
 def _records(source: _Source, content: Mapping[str, Any], findings: Findings) -> list[Record]:
     by_image: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
-    known = {each.get("id") for each in content["images"] if isinstance(each, dict)}
+    images = [each for each in content["images"] if isinstance(each, dict)]
+    known = {_id(each) for each in images}
     for annotation in content["annotations"]:
-        if not isinstance(annotation, dict) or annotation.get("image_id") not in known:
+        if not isinstance(annotation, dict) or _id(annotation, "image_id") not in known:
             findings.error(
                 f"{source.name}, annotation {_id(annotation)}",
                 f"its image_id {_id(annotation, 'image_id')} is not among the images: add the "
@@ -137,11 +163,7 @@ def _records(source: _Source, content: Mapping[str, Any], findings: Findings) ->
             )
         else:
             by_image[annotation["image_id"]].append(annotation)
-    found = (
-        _record(source, each, by_image.get(each.get("id"), ()), findings)
-        for each in content["images"]
-        if isinstance(each, dict)
-    )
+    found = (_record(source, each, by_image.get(_id(each), ()), findings) for each in images)
     return [record for record in found if record is not None]
 
 
@@ -165,7 +187,7 @@ def _record(
         images=(picture[0],),
         width=picture[1],
         height=picture[2],
-        objects=tuple(each for each in objects if each) if source.categories else None,
+        objects=tuple(each for each in objects if each) if source.categories or marked else None,
         captions=captions,
         split=source.split,
         where=where,
@@ -192,7 +214,14 @@ def _object(
     except InputError as error:
         findings.error(where, str(error), "unreadable object")
         return None
-    return Annotation(label, box, mask, crowd=bool(annotation.get("iscrowd")))
+    area = finite_numbers([annotation.get("area")], 1)
+    return Annotation(
+        label,
+        box,
+        mask,
+        crowd=bool(annotation.get("iscrowd")),
+        area=area[0] if area is not None and area[0] > 0 else None,
+    )
 
 
 def _box(annotation: Mapping[str, Any], mask: Mask | None, size: tuple[int, int]) -> Box:
@@ -247,5 +276,7 @@ def _merged(one: Record, other: Record) -> Record:
     return replace(one, objects=objects, captions=one.captions + other.captions)
 
 
-def _id(annotation: Any, key: str = "id") -> Any:
-    return annotation.get(key, "(none)") if isinstance(annotation, dict) else "(not an object)"
+def _id(value: Any, key: str = "id") -> int | str:
+    """An id, or what a message shows in its place."""
+    known = value.get(key, "(none)") if isinstance(value, dict) else "(not an object)"
+    return known if isinstance(known, int | str) else str(known)

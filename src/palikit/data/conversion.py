@@ -13,7 +13,7 @@ from palikit.data.render import check_material, render_admitted, render_records
 from palikit.data.rows import Encode, Rows
 from palikit.data.splits import divide
 from palikit.data.tiling import Tile, plan_tiles, save_tiles
-from palikit.data.writing import copy_pictures, write_coco, write_jsonl
+from palikit.data.writing import copy_pictures, planned_copies, write_coco, write_jsonl
 from palikit.errors import InputError
 
 IMAGES = "images"
@@ -161,8 +161,9 @@ def _checked(prepared: Prepared, destination: Path, options: ConvertOptions) -> 
     if prepared.tiles:
         files += [tile.file for tile in prepared.tiles]
     elif options.copy:
-        names = {path.name for row in prepared.rows.rows for path in row.images}
-        files += [destination / IMAGES / name for name in sorted(names)]
+        upright = options.to == "coco"
+        copies = planned_copies(prepared.rows.rows, destination / IMAGES, upright=upright)
+        files += copies.values()
     there = next((file for file in files if file.exists()), None)
     if there is not None and not options.overwrite:
         raise InputError(f"{there} exists: choose another folder, or --overwrite it")

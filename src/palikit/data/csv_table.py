@@ -10,7 +10,8 @@
 
 A column `split` is read in each. Other names in use are known: filename, file_name, path for image;
 class, category for label; xmin, ymin, xmax, ymax for the edges. The separator is a comma, semicolon
-or tab, whichever the header holds.
+or tab, whichever the header holds. Edges that all lie between 0 and 1 are fractions of the sides,
+not pixels, and are refused.
 """
 
 import csv
@@ -20,7 +21,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from palikit.data.findings import Findings, finite_numbers, read_text, split_name, split_of
+from palikit.data.findings import (
+    Findings,
+    files_in,
+    finite_numbers,
+    is_split_name,
+    read_text,
+    split_name,
+    split_of,
+)
 from palikit.data.records import Annotation, Question, Record, Records
 from palikit.data.rows import Row, Rows
 from palikit.errors import InputError
@@ -115,34 +124,63 @@ def read_csv(
 
 def csv_files(path: Path) -> list[Path]:
     """The tables that a path stands for."""
-    return [path] if path.is_file() else sorted(path.glob("*.csv"))
+    return [path] if path.is_file() else files_in(path, "*.csv")
 
 
 def _table(file: Path) -> tuple[_Kind, list[_Line]]:
     text = read_text(file)
     header = text.partition("\n")[0]
     separator = max(",;\t", key=header.count)
-    lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
-    columns = _columns(lines[0] if lines else [])
+    lines = list(_numbered(text, separator, file))
+    columns = _columns(lines[0][1] if lines else [])
     kind = next((k for k, names in _COLUMNS.items() if set(names) <= columns.keys()), None)
     if kind is None:
         known = "; ".join(", ".join(names) for names in _COLUMNS.values())
         raise InputError(f"{file} has the columns {header.strip()!r}: expected one of {known}")
-    own = split_of(file.stem)
-    return kind, list(_lines(file.name, lines, columns, own))
+    named = [(f"{file.name}, line {number}", cells) for number, cells in lines[1:]]
+    found = list(_lines(named, columns, split_of(file.stem)))
+    if kind == "objects":
+        _refuse_fractions(file, found)
+    return kind, found
+
+
+def _numbered(text: str, separator: str, file: Path) -> Iterator[tuple[int, list[str]]]:
+    """The cells of each line with its number; a cell in quotes may go over several lines."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    number = 1
+    try:
+        for cells in reader:
+            yield number, cells
+            number = reader.line_num + 1
+    except csv.Error as error:
+        raise InputError(
+            f"{file}, line {number}, cannot be read as a table ({error}): correct it there"
+        ) from error
 
 
 def _lines(
-    name: str, lines: Sequence[Sequence[str]], columns: Mapping[str, int], split: str | None
+    named: Sequence[tuple[str, Sequence[str]]], columns: Mapping[str, int], split: str | None
 ) -> Iterator[_Line]:
-    for number, cells in enumerate(lines[1:], start=2):
+    for where, cells in named:
         if any(cell.strip() for cell in cells):
             by_name = {
                 column: cells[place].strip() if place < len(cells) else ""
                 for column, place in columns.items()
             }
             own = split_name(by_name.get("split")) or split
-            yield _Line(f"{name}, line {number}", own, by_name)
+            if own is not None and not is_split_name(own):
+                raise InputError(f"{where}: its split is {own!r}: a split is a word, such as train")
+            yield _Line(where, own, by_name)
+
+
+def _refuse_fractions(file: Path, lines: Sequence[_Line]) -> None:
+    boxes = (finite_numbers([line.cells[edge] for edge in _EDGES], 4) for line in lines)
+    known = [box for box in boxes if box is not None]
+    if known and max(max(box) for box in known) <= 1:
+        raise InputError(
+            f"{file} has edges between 0 and 1 alone, which are fractions of the sides: write "
+            f"{', '.join(_EDGES)} in pixels"
+        )
 
 
 def _columns(header: Sequence[str]) -> dict[str, int]:

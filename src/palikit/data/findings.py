@@ -12,6 +12,7 @@ from PIL import Image
 from palikit.data.records import Problem
 from palikit.errors import InputError
 from palikit.pictures import PICTURE_SUFFIXES, opened
+from palikit.results import Box
 
 _ORIENTATION = 0x0112
 _ON_ITS_SIDE = range(5, 9)
@@ -31,6 +32,12 @@ _SPLIT_OF_WORD = {
 _SPLIT_WORD = re.compile(
     rf"(?<![a-z])({'|'.join(sorted(_SPLIT_OF_WORD, key=len, reverse=True))})(?![a-z])"
 )
+
+_SPLIT_NAME = re.compile(r"\w(?:[\w .-]*\w)?")
+"""What can name a split, which becomes the name of a file."""
+
+_MAX_NAME = 120
+"""Characters of a picture's name that a message shows; some data sets hold whole files there."""
 
 
 class Findings:
@@ -58,14 +65,8 @@ class Findings:
             where: the place in the source.
             stated: width and height that the source gives, where it does.
         """
-        path = find_picture(name, folders)
+        path = self.file(name, folders, where)
         if path is None:
-            self.error(
-                where,
-                f"there is no picture {name} in {' or '.join(map(str, folders))}: put it there, "
-                "or name the folder with --images",
-                "missing picture",
-            )
             return None
         try:
             size = upright_size(path)
@@ -77,22 +78,43 @@ class Findings:
             return None
         return path, *size
 
+    def file(self, name: str, folders: Sequence[Path], where: str) -> Path | None:
+        """As `picture`, without opening the file."""
+        path = find_picture(name, folders)
+        if path is None:
+            self.error(
+                where,
+                f"there is no picture {_short(name)} in {' or '.join(map(str, folders))}: put it "
+                "there, or name the folder with --images",
+                "missing picture",
+            )
+        return path
+
 
 def find_picture(name: str, folders: Sequence[Path]) -> Path | None:
     """The absolute path of a picture; names may use either kind of slash."""
-    plain = name.replace("\\", "/")
-    for folder in folders:
-        path = folder / plain
-        if plain and path.is_file():
-            return path.absolute()
+    # As it stands first: elsewhere than on Windows a backslash can be part of a name.
+    for spelled in dict.fromkeys((name, name.replace("\\", "/"))):
+        for folder in folders:
+            path = folder / spelled
+            if spelled and _is_file(path):
+                return path.absolute()
     return None
 
 
-def pictures_in(folder: Path) -> list[Path]:
-    """The picture files right in a folder, by their endings, in the order of their names."""
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
+def files_in(folder: Path, *patterns: str) -> list[Path]:
+    """Files by patterns, in the order of their names, without hidden ones.
+
+    Archives made on macOS hold a file ._a.jpg beside each a.jpg, which is no picture.
+    """
+    found = {path for pattern in patterns for path in folder.glob(pattern)}
+    return sorted(path for path in found if not path.name.startswith("."))
+
+
+def pictures_in(folder: Path, pattern: str = "*") -> list[Path]:
+    """The picture files right in a folder, or by another pattern; by their endings, in order."""
+    found = files_in(folder, pattern) if folder.is_dir() else []
+    return [path for path in found if path.suffix.lower() in PICTURE_SUFFIXES]
 
 
 def upright_size(path: Path) -> tuple[int, int]:
@@ -126,6 +148,11 @@ def split_of(name: str) -> str | None:
 def split_name(name: str | None) -> str | None:
     """A split's own name in the one spelling used here: valid and validation are val."""
     return None if not name else _SPLIT_OF_WORD.get(name.lower(), name)
+
+
+def is_split_name(name: str) -> bool:
+    """Whether a file can be called by a split: words, without anything that is part of a path."""
+    return _SPLIT_NAME.fullmatch(name) is not None
 
 
 def read_json(path: Path) -> Any:
@@ -163,6 +190,22 @@ def finite_numbers(values: Any, count: int) -> tuple[float, ...] | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return numbers if all(map(math.isfinite, numbers)) else None
+
+
+def shown_box(box: Box) -> str:
+    """A box as messages write it: [x1, y1, x2, y2] in pixels."""
+    return f"[{', '.join(f'{edge:g}' for edge in box.to_list())}]"
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # longer than a name can be
+        return False
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}..."
 
 
 def _other_size(path: Path, size: tuple[int, int], stated: tuple[int, int]) -> str:

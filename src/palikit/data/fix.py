@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from palikit.data.check_objects import clipped, without_repeats
+from palikit.data.check_objects import without_repeats
 from palikit.data.check_pictures import PictureFacts
 from palikit.data.check_splits import leaks, repeated_rows, split_of
 from palikit.data.check_suffix import prompt_of, read_suffix, says_nothing_is_there, task_of
 from palikit.data.check_text import ENDS_THE_TEXT, normal_suffix
+from palikit.data.outlines import clipped
 from palikit.data.records import Annotation, Problem
 from palikit.data.rows import Row
 from palikit.data.writing import write_jsonl

@@ -21,6 +21,7 @@ from typing import Any
 
 from palikit.data.findings import Findings, finite_numbers, split_name, upright_size
 from palikit.data.records import Annotation, Question, Record, Records
+from palikit.data.writing import saved_file
 from palikit.errors import InputError, MissingExtraError
 from palikit.pictures import opened
 from palikit.results import Box
@@ -152,10 +153,16 @@ def _record(
 
 
 def _texts(row: Mapping[str, Any], *columns: str) -> tuple[str, ...]:
-    """The texts of the first of some columns that is there; answers may be {"answer": text}."""
+    """The texts of the first of some columns that is there.
+
+    Answers may be {"answer": text} each, as in VQAv2, or {"text": texts} together, as in SQuAD.
+    """
     value = next((row[column] for column in columns if row.get(column) is not None), ())
+    if isinstance(value, Mapping) and "text" in value:
+        value = value["text"]
     values = value if isinstance(value, list | tuple) else [value]
-    return tuple(str(each["answer"] if isinstance(each, dict) else each) for each in values)
+    known = (each.get("answer") if isinstance(each, Mapping) else each for each in values)
+    return tuple(str(each) for each in known if each is not None)
 
 
 def _picture(value: Any, number: int, table: _Table) -> Path:
@@ -173,9 +180,17 @@ def _picture(value: Any, number: int, table: _Table) -> Path:
     with opened(io.BytesIO(data)) as picture:
         suffix = {"JPEG": ".jpg"}.get(picture.format or "", f".{(picture.format or 'png').lower()}")
     file = table.pictures / f"{table.name}-{number:06}{suffix}"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(data)
+    _save(file, data)
     return file.absolute()
+
+
+def _save(file: Path, data: bytes) -> None:
+    """Write a picture, unless the same one is there already; another one is never replaced."""
+    if not file.exists():
+        with saved_file(file) as temporary:
+            temporary.write_bytes(data)
+    elif not file.is_file() or file.stat().st_size != len(data) or file.read_bytes() != data:
+        raise InputError(f"{file} is there already and differs: remove it, or choose another DST")
 
 
 def _objects(value: Any, classes: tuple[str, ...]) -> tuple[Annotation, ...]:
@@ -206,5 +221,7 @@ def _object(box: Any, kind: Any, classes: tuple[str, ...]) -> Annotation:
     if isinstance(kind, int) and not 0 <= kind < len(classes):
         raise InputError(f"the class {kind} of an object is not among the {len(classes)} names")
     x, y, width, height = numbers
-    label = classes[kind] if isinstance(kind, int) else str(kind)
+    if kind is None:
+        raise InputError("an object has no class: give it one")
+    label = classes[kind] if isinstance(kind, int) else str(kind).strip()
     return Annotation(label, Box(x, y, x + width, y + height))

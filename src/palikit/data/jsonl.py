@@ -6,10 +6,10 @@
                 `images`, or --images
     suffix      a text, or a list of which training draws one each time
     order       "random": the objects of the suffix are shuffled each time
-    objects     the exact truth, [{"label", "bbox": [x1, y1, x2, y2], "segmentation", "crowd"}],
-                the outline as COCO run lengths,
-                in pixels of the upright picture, with "width" and "height"; an empty list is the
-                statement that nothing is there, and the only one that allows an empty suffix
+    objects     the exact truth, [{"label", "bbox": [x1, y1, x2, y2], "segmentation", "crowd",
+                "area"}], the outline as COCO run lengths, in pixels of the upright picture, with
+                "width" and "height"; an empty list, or one of crowds alone, is the statement that
+                nothing is there, and the only one that allows an empty suffix
     id          any text
 
 Folders are read in the layouts *.jsonl, dataset/_annotations.train.jsonl (Roboflow's detection
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from palikit import tasks
-from palikit.data.findings import Findings, find_picture, finite_numbers, read_text, split_of
+from palikit.data.findings import Findings, files_in, finite_numbers, read_text, split_of
 from palikit.data.records import Annotation
 from palikit.data.rows import Order, Row, Rows
 from palikit.errors import InputError
@@ -83,7 +83,7 @@ def jsonl_files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     for pattern in _LAYOUTS:
-        if found := sorted(path.glob(pattern)):
+        if found := files_in(path, pattern):
             return found
     return []
 
@@ -103,7 +103,21 @@ def row_to_json(row: Row, folder: Path) -> str:
     for name in ("width", "height", "id"):
         if (value := getattr(row, name)) is not None:
             record[name] = value
-    return json.dumps(record, ensure_ascii=False)
+    return json_text(record)
+
+
+def json_text(value: Any) -> str:
+    """A value as JSON on one line, its letters as they are where UTF-8 has them.
+
+    It has none for half a surrogate pair, of which Python makes up names of files that are not
+    UTF-8; escaped, such names are read back as they were.
+    """
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value)
+    return text
 
 
 def _row(line: str, where: str, place: _Place, findings: Findings) -> Row | None:
@@ -190,15 +204,8 @@ def _images(
         return None
     found = []
     for name in known:
-        path = find_picture(name, folders)
+        path = findings.file(name, folders, where)
         if path is None:
-            places = " or ".join(map(str, folders))
-            findings.error(
-                where,
-                f"there is no picture {name} in {places}: put it there, or name the folder "
-                "with --images",
-                "missing picture",
-            )
             return None
         found.append(path)
     return tuple(found)
@@ -221,11 +228,13 @@ def _object(value: Any) -> Annotation:
             "[x1, y1, x2, y2]}"
         )
     rle = value.get("segmentation")
+    area = finite_numbers([value.get("area")], 1)
     return Annotation(
         value["label"],
         Box(*numbers),
         Mask.from_rle(rle) if isinstance(rle, dict) else None,
         crowd=bool(value.get("crowd")),
+        area=None if area is None else area[0],
     )
 
 
@@ -238,6 +247,8 @@ def _object_record(found: Annotation) -> dict[str, Any]:
         record["segmentation"] = found.mask.to_rle()
     if found.crowd:
         record["crowd"] = True
+    if found.area is not None:
+        record["area"] = found.area
     return record
 
 

@@ -8,9 +8,9 @@
                       text of the picture for OCR, a line each
     choices           answers to a question: the name of the control, "is_it_ripe" -> "is it ripe"
 
-Of several annotations of a task the first that was not cancelled is read. Tasks without one are
-left out; predictions are not read. Pictures are looked for by the last part of their address, with
-and without the eight characters that an upload puts before it.
+Of several annotations of a task the first that was not cancelled is read. Tasks without one and
+marks of other kinds are left out and told; predictions are not read. Pictures are looked for by the
+last part of their address, with and without the eight characters that an upload puts before it.
 
 Sources: labelstud.io, guide/export and guide/label_guide; the bit layout of brushes is that of
 @thi.ng/rle-pack, which the editor packs them with.
@@ -26,7 +26,14 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import numpy as np
 import numpy.typing as npt
 
-from palikit.data.findings import Findings, find_picture, finite_numbers, read_json, read_text
+from palikit.data.findings import (
+    Findings,
+    files_in,
+    find_picture,
+    finite_numbers,
+    read_json,
+    read_text,
+)
 from palikit.data.outlines import Point, box_of_mask, box_of_points, fill_rings
 from palikit.data.records import Annotation, Question, Record, Records
 from palikit.errors import InputError
@@ -64,7 +71,7 @@ def read_label_studio(path: Path, *, images: Path | None = None, masks: bool = T
 
 def label_studio_file(folder: Path) -> Path | None:
     """The export right in a folder; None without one."""
-    return next((path for path in sorted(folder.glob("*.json")) if is_label_studio(path)), None)
+    return next((path for path in files_in(folder, "*.json") if is_label_studio(path)), None)
 
 
 def is_label_studio(path: Path) -> bool:
@@ -97,13 +104,14 @@ def _record(
         return None
     objects = []
     for region in regions:
-        if region.get("type") in _SHAPES:
+        kind, place = str(region.get("type")), f"{where}, region {region.get('id')}"
+        if kind in _SHAPES:
             try:
                 objects.append(_object(region, picture[1:], masks=masks))
             except InputError as error:
-                findings.error(
-                    f"{where}, region {region.get('id')}", str(error), "unreadable object"
-                )
+                findings.error(place, str(error), "unreadable object")
+        elif kind.endswith("labels"):
+            findings.note(place, f"it is of {kind}, which are not read", "object left out")
     return _with_texts(
         task, regions, Record((picture[0],), *picture[1:], tuple(objects), where=where)
     )
@@ -188,7 +196,7 @@ def _object(region: Mapping[str, Any], size: tuple[int, int], *, masks: bool) ->
     labels = value.get(kind) if isinstance(value, dict) else None
     if not isinstance(value, dict) or not labels:
         raise InputError("it has no label: give it one")
-    label = str(labels[0])
+    label = str(labels[0]).strip()
     if kind == "brushlabels":
         brush = _brush(value, size)
         box = box_of_mask(brush)

@@ -45,6 +45,18 @@ def box_of_mask(mask: Mask) -> Box | None:
     return Box(*(float(edge) for edge in edges))
 
 
+def clipped(box: Box, size: tuple[int, int]) -> Box | None:
+    """The part of a box within a picture of this width and height; None where there is none."""
+    width, height = size
+    cut = Box(max(box.x1, 0.0), max(box.y1, 0.0), min(box.x2, width), min(box.y2, height))
+    return cut if cut.x1 < cut.x2 and cut.y1 < cut.y2 else None
+
+
+def corners_of(box: Box) -> tuple[Point, ...]:
+    """The ring of a box."""
+    return ((box.x1, box.y1), (box.x2, box.y1), (box.x2, box.y2), (box.x1, box.y2))
+
+
 def box_of_points(points: Sequence[Point]) -> Box:
     """The smallest box around some points."""
     xs, ys = zip(*points, strict=True)

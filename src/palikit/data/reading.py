@@ -77,25 +77,6 @@ def read_source(
     return found
 
 
-def read_records(
-    source: str | Path,
-    format: Format = "auto",  # noqa: A002 (the word users know it by)
-    split: str | None = None,
-    options: RenderOptions | None = None,
-) -> Records:
-    """As `read_source`, for sources that hold labels rather than rows.
-
-    Raises:
-        InputError: as of `read_source`, or the source holds rows already.
-    """
-    found = read_source(source, format, split, options)
-    if isinstance(found, Rows):
-        raise InputError(
-            f"{source} holds rows of prefix and suffix already: read them with load_rows"
-        )
-    return found
-
-
 def recognise(path: Path) -> Format:
     """The format of a folder or file.
 

@@ -19,12 +19,15 @@ class Annotation:
         box: in pixels of the upright picture; right and bottom are exclusive edges.
         mask: its outline in the whole picture, where one was drawn.
         crowd: whether it marks a group that was not told apart; never a training target.
+        area: in square pixels, where the source states it: COCO sorts objects into small, medium
+            and large by the area of their outlines, also where it measures boxes.
     """
 
     label: str
     box: Box
     mask: Mask | None = None
     crowd: bool = False
+    area: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

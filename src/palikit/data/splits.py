@@ -1,6 +1,7 @@
 """Dividing a data set without splits: by shares, drawn with a seed, or by lists of pictures."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -71,7 +72,8 @@ def _share(value: str) -> float | None:
 def _drawn(
     pictures: Sequence[tuple[Path, ...]], shares: Mapping[str, float], seed: int
 ) -> dict[tuple[Path, ...], str]:
-    if abs(sum(shares.values()) - 1) > 1e-6 or min(shares.values()) <= 0:
+    # Written so that a share that is no number is refused too.
+    if not (abs(sum(shares.values()) - 1) <= 1e-6 and min(shares.values()) > 0):
         raise InputError(
             f"the shares of --split sum to {sum(shares.values()):g} and the smallest is "
             f"{min(shares.values()):g}: {_EXPECTED}"
@@ -85,15 +87,27 @@ def _drawn(
 def _listed(
     pictures: Sequence[tuple[Path, ...]], parts: Mapping[str, str]
 ) -> dict[tuple[Path, ...], str]:
-    known: dict[str, tuple[Path, ...]] = {}
+    known: dict[str, set[tuple[Path, ...]]] = defaultdict(set)
     for each in pictures:
-        known |= {each[0].stem: each, each[0].name: each}
+        known[each[0].stem].add(each)
+        known[each[0].name].add(each)
     split_of: dict[tuple[Path, ...], str] = {}
     for split, file in parts.items():
         for line in read_text(Path(file)).splitlines():
             name = line.strip().replace("\\", "/").rpartition("/")[2]
-            if name and name not in known:
-                raise InputError(f"{file} names {name}, and there is no such picture: remove it")
-            if name and split_of.setdefault(known[name], split) != split:
+            if name and split_of.setdefault(_only(known[name], name, file), split) != split:
                 raise InputError(f"{name} stands in two lists of --split: remove it from one")
     return split_of
+
+
+def _only(pictures: Set[tuple[Path, ...]], name: str, file: str) -> tuple[Path, ...]:
+    """The one picture of a name in a list."""
+    if not pictures:
+        raise InputError(f"{file} names {name}, and there is no such picture: remove it")
+    if len(pictures) > 1:
+        raise InputError(
+            f"{file} names {name}, and {len(pictures)} pictures are called so: give each a name of "
+            "its own"
+        )
+    (only,) = pictures
+    return only

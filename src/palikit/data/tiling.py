@@ -95,13 +95,16 @@ def _edges(length: int, side: int) -> list[int]:
 
 def _cut(record: Record, tile: Tile) -> Record:
     width, height = tile.right - tile.left, tile.bottom - tile.top
-    objects = [_cut_object(each, tile) for each in record.objects or ()]
+    objects = None
+    if record.objects is not None:  # where nobody marked any, that is not to say there are none
+        cut = (_cut_object(each, tile) for each in record.objects)
+        objects = tuple(each for each in cut if each is not None)
     return replace(
         record,
         images=(tile.file.absolute(),),
         width=width,
         height=height,
-        objects=tuple(each for each in objects if each is not None),
+        objects=objects,
         where=f"{record.where}, tile {tile.left},{tile.top}",
     )
 
@@ -125,9 +128,10 @@ def _cut_object(found: Annotation, tile: Tile) -> Annotation | None:
         whole, left = found.mask.area, mask.area
     if left < KEPT_SHARE * whole and not found.crowd:
         return None
-    if mask is not None and (cut.width, cut.height) != (box.width, box.height):
+    is_whole = (cut.width, cut.height) == (box.width, box.height)
+    if mask is not None and not is_whole:
         cut = box_of_mask(mask) or cut
-    return replace(found, box=cut, mask=mask)
+    return replace(found, box=cut, mask=mask, area=found.area if is_whole else None)
 
 
 def _cut_mask(mask: Mask, tile: Tile) -> Mask:

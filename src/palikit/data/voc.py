@@ -19,7 +19,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from palikit.data.findings import Findings, finite_numbers, read_text, split_name, split_of
+from palikit.data.findings import (
+    Findings,
+    files_in,
+    finite_numbers,
+    read_text,
+    split_name,
+    split_of,
+)
 from palikit.data.records import Annotation, Record, Records
 from palikit.errors import InputError
 from palikit.pictures import PICTURE_SUFFIXES
@@ -64,7 +71,7 @@ def read_voc(
 def voc_files(folder: Path) -> list[Path]:
     """The XML files of a folder in one of the layouts."""
     for pattern in ("Annotations/*.xml", "*.xml", "*/*.xml"):
-        if found := sorted(folder.glob(pattern)):
+        if found := files_in(folder, pattern):
             return found
     return []
 
@@ -93,7 +100,7 @@ def _files(
         return
     for split, names in lists.items():
         for name in names:
-            file = folder / "Annotations" / f"{name}.xml"
+            file = folder / "Annotations" / f"{name.lstrip('/')}.xml"
             if file.is_file():
                 yield file, split_name(split)
             else:

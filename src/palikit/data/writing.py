@@ -1,8 +1,8 @@
 """Rows -> files: JSON lines and COCO, whole or not at all, and copies of the pictures."""
 
-import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,7 +11,7 @@ from typing import Any
 
 from palikit import tasks
 from palikit.data.findings import stored_size, upright_size
-from palikit.data.jsonl import relative_name, row_to_json
+from palikit.data.jsonl import json_text, relative_name, row_to_json
 from palikit.data.records import Annotation
 from palikit.data.rows import Row
 from palikit.errors import InputError
@@ -53,7 +53,23 @@ def write_coco(
     _check_free(file, overwrite=overwrite)
     value = _coco(list(rows), list(classes), file.absolute().parent)
     with saved_file(file) as temporary:
-        temporary.write_text(json.dumps(value, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_text(json_text(value) + "\n", encoding="utf-8")
+
+
+def planned_copies(rows: Sequence[Row], folder: Path, *, upright: bool = False) -> dict[Path, Path]:
+    """Where `copy_pictures` puts each picture; those that lie in the folder already are left out.
+
+    Raises:
+        InputError: `upright` is set and a picture cannot be read.
+    """
+    folder = folder.absolute()
+    pictures = list(dict.fromkeys(path for row in rows for path in row.images))
+    foreign = [path for path in pictures if path.parent != folder]
+    names = (f"{path.stem}.png" if upright and _is_turned(path) else path.name for path in foreign)
+    there = [path.name for path in pictures if path.parent == folder]
+    return {
+        path: folder / name for path, name in zip(foreign, unique_names(names, there), strict=True)
+    }
 
 
 def copy_pictures(
@@ -73,20 +89,16 @@ def copy_pictures(
     Raises:
         InputError: a picture cannot be read, or a copy cannot be written.
     """
-    folder = folder.absolute()
-    pictures = list(dict.fromkeys(path for row in rows for path in row.images))
-    foreign = [path for path in pictures if path.parent != folder]
-    copies: dict[Path, Path] = {}
+    copies = planned_copies(rows, folder, upright=upright)
     turned = 0
-    for path, name in zip(foreign, unique_names(path.name for path in foreign), strict=True):
-        is_turned = upright and stored_size(path)[2] != 1
-        target = folder / (Path(name).with_suffix(".png") if is_turned else name)
+    for path, target in copies.items():
+        is_turned = upright and _is_turned(path)
         with saved_file(target) as temporary:
             if is_turned:
                 load_picture(path).save(temporary, format="PNG")
             else:
                 shutil.copyfile(path, temporary)
-        copies[path], turned = target, turned + is_turned
+        turned += is_turned
     moved = (replace(row, images=tuple(copies.get(p, p) for p in row.images)) for row in rows)
     return tuple(moved), turned
 
@@ -113,18 +125,25 @@ def saved_file(file: Path) -> Iterator[Path]:
         ) from error
 
 
-def unique_names(names: Iterable[str]) -> list[str]:
-    """Numbers names that repeat, before their ending; case is no difference."""
-    taken: set[str] = set()
+def unique_names(names: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
+    """Numbers names that repeat or are taken, before their ending; case is no difference."""
+    used = {name.casefold() for name in taken}
+    # The number reached for each name: to begin anew for each of 100,000 would take hours.
+    numbers: Counter[str] = Counter()
     unique = []
     for name in names:
-        path, candidate, number = Path(name), name, 1
-        while candidate.casefold() in taken:
-            number += 1
-            candidate = f"{path.stem}-{number}{path.suffix}"
-        taken.add(candidate.casefold())
+        path, candidate = Path(name), name
+        while candidate.casefold() in used:
+            numbers[name.casefold()] += 1
+            candidate = f"{path.stem}-{numbers[name.casefold()] + 1}{path.suffix}"
+        used.add(candidate.casefold())
         unique.append(candidate)
     return unique
+
+
+def _is_turned(path: Path) -> bool:
+    """Whether an EXIF orientation turns a picture."""
+    return stored_size(path)[2] != 1
 
 
 def _check_free(file: Path, *, overwrite: bool) -> None:
@@ -149,7 +168,9 @@ def _coco(rows: Sequence[Row], classes: list[str], folder: Path) -> dict[str, An
             place = {"id": len(annotations) + 1, "image_id": image_ids[path]}
             annotations.append({**place, **record})
     categories = [{"id": number, "name": name} for name, number in ids.items()]
-    return {"images": images, "categories": categories, "annotations": annotations}
+    # Empty, but there: the COCO API copies them into what it makes of results.
+    about: dict[str, Any] = {"info": {}, "licenses": []}
+    return {**about, "images": images, "categories": categories, "annotations": annotations}
 
 
 def _annotations(row: Row, size: tuple[int, int], ids: dict[str, int]) -> Iterator[dict[str, Any]]:
@@ -172,12 +193,19 @@ def _annotation(found: Annotation, category: int) -> dict[str, Any]:
     record: dict[str, Any] = {
         "category_id": category,
         "bbox": box,
-        "area": round(box[2] * box[3], 2) if found.mask is None else found.mask.area,
+        "area": _area(found),
         "iscrowd": int(found.crowd),
     }
     if found.mask is not None:
         record["segmentation"] = found.mask.to_rle()
     return record
+
+
+def _area(found: Annotation) -> float:
+    """Square pixels: as the source states it, else of the outline, else of the box."""
+    if found.area is not None:
+        return found.area
+    return round(found.box.width * found.box.height, 2) if found.mask is None else found.mask.area
 
 
 def _read_back(row: Row, size: tuple[int, int]) -> Iterator[Annotation]:

@@ -5,8 +5,10 @@
                  class x y x y x y ...                         a polygon of three points or more
 
 The labels of images/.../a.jpg are labels/.../a.txt, or a.txt beside the picture. A picture without
-that file, or with an empty one, shows nothing: that is how YOLO marks background. Paths of
-data.yaml that lead nowhere are tried without their leading "..", as Roboflow's exports need.
+that file, or with an empty one, shows nothing: that is how YOLO marks background. Where no picture
+has one they are not where they are looked for, and that is an error. Folders are searched with
+those in them. Paths of data.yaml that lead nowhere are tried without their leading "..", as
+Roboflow's exports need. With kpt_shape in data.yaml key points follow each box and are left out.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from palikit.data.findings import Findings, finite_numbers, pictures_in, read_text
+from palikit.data.findings import Findings, files_in, finite_numbers, pictures_in, read_text
 from palikit.data.outlines import Point, box_of_points, fill_rings
 from palikit.data.records import Annotation, Record, Records
 from palikit.errors import InputError
@@ -31,6 +33,7 @@ class _Layout:
     pictures: Mapping[str | None, tuple[Path, ...]]
     root: Path
     masks: bool
+    has_key_points: bool = False
 
 
 def read_yolo(
@@ -45,9 +48,11 @@ def read_yolo(
         masks: whether polygons are filled; their boxes are read in any case.
 
     Raises:
-        InputError: neither file is there, or one that cannot be understood.
+        InputError: neither file is there, or one that cannot be understood, or there are pictures
+            and no file of labels at all.
     """
     layout = _layout(path, images, masks=masks)
+    _check_has_labels(path, layout)
     findings = Findings()
     records = []
     for own, pictures in layout.pictures.items():
@@ -60,7 +65,7 @@ def read_yolo(
 
 def yolo_file(folder: Path) -> Path | None:
     """The data.yaml or classes.txt of a folder; None where there is neither."""
-    for file in [*sorted(folder.glob("*.yaml")), *sorted(folder.glob("*.yml"))]:
+    for file in files_in(folder, "*.yaml", "*.yml"):
         try:
             if "names" in _yaml(file):
                 return file
@@ -90,7 +95,17 @@ def _layout(path: Path, images: Path | None, *, masks: bool) -> _Layout:
         for split in _SPLITS
         if value.get(key := "valid" if split == "val" and "val" not in value else split)
     }
-    return _Layout(_names(value.get("names"), file), pictures, root, masks)
+    names = _names(value.get("names"), file)
+    return _Layout(names, pictures, root, masks, has_key_points="kpt_shape" in value)
+
+
+def _check_has_labels(path: Path, layout: _Layout) -> None:
+    pictures = [picture for each in layout.pictures.values() for picture in each]
+    if pictures and not any(_labels_of(picture).is_file() for picture in pictures):
+        raise InputError(
+            f"{path} has {len(pictures)} pictures and no file of labels: expected "
+            f"{_labels_of(pictures[0])}, empty where nothing is to be found"
+        )
 
 
 def _yaml(file: Path) -> Mapping[str, Any]:
@@ -99,24 +114,34 @@ def _yaml(file: Path) -> Mapping[str, Any]:
 
     try:
         value = yaml.safe_load(read_text(file))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError, ValueError) as error:  # ValueError: no such date
         reason = " ".join(str(error).split())
         raise InputError(f"{file} is not YAML ({reason}): expected a data.yaml of YOLO") from error
     return value if isinstance(value, dict) else {}
 
 
 def _names(value: Any, file: Path) -> dict[int, str]:
-    if isinstance(value, list):
-        return {index: str(name).strip() for index, name in enumerate(value)}
-    if isinstance(value, dict) and all(isinstance(key, int) for key in value):
-        return {index: str(value[index]).strip() for index in sorted(value)}
-    raise InputError(f"{file} has no class names: expected names: [cat, dog] or names: {{0: cat}}")
+    names = dict(enumerate(value)) if isinstance(value, list) else value
+    if not isinstance(names, dict) or not all(type(key) is int for key in names):
+        raise InputError(
+            f"{file} has no class names: expected names: [cat, dog] or names: {{0: cat}}"
+        )
+    for name in names.values():
+        if type(name) not in (str, int, float):
+            # Neither written out nor guessed: a list could be endless, and no is read as false.
+            raise InputError(
+                f"{file} has a class name of type {type(name).__name__}: write it in quotes"
+            )
+    return {index: str(names[index]).strip() for index in sorted(names)}
 
 
 def _pictures(value: Any, base: Path, file: Path) -> Iterator[Path]:
     """The pictures of a split: of a folder, of a list in a file, or of several of these."""
     for each in value if isinstance(value, list) else [value]:
-        name = str(each).replace("\\", "/")
+        if not isinstance(each, str):
+            kind = type(each).__name__
+            raise InputError(f"{file} has a value of type {kind} for pictures: give a path")
+        name = each.replace("\\", "/")
         bare = name.lstrip("./")
         tried = [base / name, file.parent / name, base / bare, file.parent / bare]
         place = next((path for path in tried if path.exists()), None)
@@ -125,7 +150,7 @@ def _pictures(value: Any, base: Path, file: Path) -> Iterator[Path]:
                 f"{file} names {each} and there is no {tried[0]}: correct the path there"
             )
         if place.is_dir():
-            yield from pictures_in(place)
+            yield from pictures_in(place, "**/*")
         else:
             lines = (line.strip() for line in read_text(place).splitlines())
             yield from (base / line for line in lines if line)
@@ -161,6 +186,7 @@ def _record(picture: Path, split: str | None, layout: _Layout, findings: Finding
 
 
 def _object(parts: list[str], layout: _Layout, size: tuple[int, int]) -> Annotation:
+    parts = parts[:5] if layout.has_key_points else parts
     numbers = finite_numbers(parts, len(parts))
     if numbers is None or len(numbers) not in (5, *range(7, len(numbers) + 1, 2)):
         raise InputError(

@@ -5,14 +5,16 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal
 
-import torch
-
 from palikit import tasks
+from palikit.data.check_suffix import prompt_of
 from palikit.data.options import DataTask
+from palikit.data.outlines import corners_of, fill_rings
+from palikit.data.records import Annotation
 from palikit.data.rows import Row
 from palikit.errors import InputError
 from palikit.evaluation.metrics.objects import TrueObject
-from palikit.model.mask_codec import MaskCodec, paste_mask
+from palikit.model.mask_codec import MaskCodec
+from palikit.model.mask_coding import with_masks
 from palikit.pictures import load_picture
 from palikit.request import Request
 from palikit.results import Detections, Segments
@@ -39,36 +41,37 @@ class TruthReader:
     mask_edges: MaskEdges
 
     def __call__(self, case: Case, width: int, height: int) -> tuple[TrueObject, ...]:
-        """The exact objects of the row where it has them, else those of its first suffix."""
+        """What was asked for of the row's exact objects, else the objects of its first suffix.
+
+        Outlines are taken from the suffix too where the row knows exact boxes alone.
+        """
         row, task = case.row, case.task
-        if row.objects is not None:
-            found = tuple(
-                TrueObject(each.label, each.box, each.mask, crowd=each.crowd)
-                for each in row.objects
-            )
-            label = task.labels[0] if task.name == "refer" else None
-            return tuple(replace(each, label=label or each.label) for each in found)
+        exact = [each for each in row.objects or () if _is_asked(each, task)]
+        needs_masks = task.name != "detect"
+        if row.objects is not None and not (
+            needs_masks and any(each.mask is None and not each.crowd for each in exact)
+        ):
+            return tuple(_true_object(each, task, (width, height)) for each in exact)
         result = tasks.parse(task, row.suffixes[0], width, height, coordinates=self.coordinates)
         if isinstance(result, Segments):
-            return self._with_masks(result)
+            if self.mask_codec is not None:
+                result = with_masks(self.mask_codec, result, self.mask_edges)
+            return tuple(TrueObject(each.label, each.box, each.mask) for each in result)
         if isinstance(result, Detections):
             return tuple(TrueObject(each.label, each.box) for each in result)
         return ()
 
-    def _with_masks(self, segments: Segments) -> tuple[TrueObject, ...]:
-        if not segments.objects or self.mask_codec is None:
-            return tuple(TrueObject(each.label, each.box) for each in segments)
-        with torch.inference_mode():
-            values = self.mask_codec.decode(torch.tensor([each.codes for each in segments]))
-        size = (segments.width, segments.height)
-        return tuple(
-            TrueObject(
-                each.label,
-                each.box,
-                paste_mask(value.numpy(), each.box, *size, edges=self.mask_edges),
-            )
-            for each, value in zip(segments, values, strict=True)
-        )
+
+def _is_asked(found: Annotation, task: Task) -> bool:
+    return task.name == "refer" or found.label in task.labels
+
+
+def _true_object(found: Annotation, task: Task, size: tuple[int, int]) -> TrueObject:
+    mask = found.mask
+    if mask is None and task.name != "detect":  # a crowd by its box: all of it is the crowd
+        mask = fill_rings([corners_of(found.box)], *size)
+    label = task.labels[0] if task.name == "refer" else found.label
+    return TrueObject(label, found.box, mask, crowd=found.crowd, area=found.area)
 
 
 def make_cases(rows: Sequence[Row], task: DataTask) -> tuple[Case, ...]:
@@ -82,7 +85,7 @@ def make_cases(rows: Sequence[Row], task: DataTask) -> tuple[Case, ...]:
         return tuple(Case(row, Task(_TEXT_TASKS[task], row.prefix)) for row in rows)
     labels = [_labels(row) for row in rows]
     classes = tuple(dict.fromkeys(each for found in labels for each in found if each))
-    asked = [tasks.task_from_prompt(row.prefix) for row in rows]
+    asked = [tasks.task_from_prompt(prompt_of(row)) for row in rows]
     free = {
         each.prompt
         for each, found in zip(asked, labels, strict=True)

@@ -13,6 +13,9 @@ IMAGE_SIZE = 160
 PATCH_SIZE = 16
 WIDTH = 256
 
+LOCATION_WAVES = 16
+"""Numbers in which a coordinate is coded at first; see `location_waves`."""
+
 
 def nano_config(vocabulary: Vocabulary) -> PaliGemmaConfig:
     """A PaliGemma 2 for pictures of 160 px: 100 image tokens, about 7 million parameters."""
@@ -91,17 +94,35 @@ def start_weights(model: PaliGemma, vocabulary: Vocabulary, seed: int = 0) -> No
         tower = model.vision_tower.position_embedding.weight
         tower.copy_(0.3 * grid_waves(round(tower.shape[0] ** 0.5), tower.shape[1]))
         table = model.language_model.embed_tokens.weight
-        locations = waves(torch.linspace(0, 1, NUM_LOC), table.shape[1] // 2)
-        table[vocabulary.loc_start : vocabulary.loc_start + NUM_LOC, : locations.shape[1]] = (
-            0.02 * locations * math.sqrt(2)
-        )
+        locations = table[vocabulary.loc_start : vocabulary.loc_start + NUM_LOC]
+        locations *= 0.5
+        locations[:, :LOCATION_WAVES] = 0.1 * location_waves(torch.linspace(0, 1, NUM_LOC))
 
 
-def waves(places: Tensor, size: int, octaves: float = 7.0) -> Tensor:
-    """Sines and cosines of places in 0 .. 1: float32[places, size], half a turn to 2^6 turns."""
+def location_waves(places: Tensor) -> Tensor:
+    """What a coordinate in 0 .. 1 begins as, in the tower's features and among the tokens.
+
+    The same code on both sides makes saying where something is a matter of copying. Half a turn to
+    16 turns a side: the shortest wave is 64 location tokens long.
+
+    Args:
+        places: float[...].
+
+    Returns:
+        float[..., 16].
+    """
+    return waves(places, LOCATION_WAVES, octaves=5.0)
+
+
+def waves(places: Tensor, size: int, octaves: float) -> Tensor:
+    """Sines and cosines of places in 0 .. 1, the frequencies evenly spaced in octaves.
+
+    Returns:
+        float[..., size], the slowest wave half a turn a side, the fastest 2^octaves times that.
+    """
     frequencies = math.pi * 2 ** torch.linspace(0, octaves, size // 2)
-    angles = places[:, None] * frequencies
-    return torch.cat((angles.sin(), angles.cos()), dim=1)
+    angles = places[..., None] * frequencies
+    return torch.cat((angles.sin(), angles.cos()), dim=-1)
 
 
 def grid_waves(side: int, size: int) -> Tensor:

@@ -30,13 +30,16 @@ from palikit.model.mask_codec import (
     crop_mask,
 )
 from palikit.nano.backgrounds import smooth_noise
+from palikit.nano.figures import draw_outline
 from palikit.nano.progress import say
-from palikit.nano.scenes import MAX_SIDE, MIN_SIDE, draw_outline
+from palikit.nano.scenes import MAX_SIDE, MIN_SIDE
 from palikit.results import Box
-from palikit.vocab import NUM_SEG
+from palikit.vocab import CODES_PER_MASK, NUM_SEG
 
 FIRST_SEED = 2**34
 BATCH_SIZE = 64
+LEARNING_RATE = 1e-3
+REPORT_EVERY, SAVE_EVERY = 200, 1000
 COMMITMENT = 0.25
 DECAY = 0.99
 """Of the running means."""
@@ -97,38 +100,83 @@ class _Masks(IterableDataset[npt.NDArray[np.float32]]):
 def train_codec(output: Path, steps: int, workers: int = 1) -> MaskCodec:
     """Train and save a codec; prints mean IoU as it goes."""
     torch.manual_seed(0)
-    codec = MaskCodec(CONFIG)
-    learned = [p for name, p in codec.named_parameters() if name != "codebook"]
-    optimizer = torch.optim.AdamW(learned, lr=1e-3, weight_decay=0.0, fused=True)
-    counts, sums = torch.ones(NUM_SEG), codec.codebook.detach().clone()
+    learner = _Learner(MaskCodec(CONFIG))
     batches = DataLoader(_Masks(), batch_size=None, num_workers=workers)
     began, overlaps = time.perf_counter(), []
     for step, masks in zip(range(steps), batches, strict=False):
-        for group in optimizer.param_groups:
-            group["lr"] = 1e-3 * min(1.0, (step + 1) / 100, 2 * (steps - step) / steps)
+        loss, overlap = learner.step(masks, rate=_rate(step, steps))
+        overlaps.append(overlap)
+        if (step + 1) % REPORT_EVERY == 0:
+            row = {"step": step + 1, "loss": round(loss, 4)}
+            row |= {"iou": round(float(np.mean(overlaps[-REPORT_EVERY:])), 4)}
+            row |= {"codes": learner.num_used, "s": round(time.perf_counter() - began)}
+            say(json.dumps(row))
+        if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
+            _save(learner.codec, output)
+    return learner.codec
+
+
+def _rate(step: int, steps: int) -> float:
+    """Rises for 100 steps and falls to 0 over the second half."""
+    return LEARNING_RATE * min(1.0, (step + 1) / 100, 2 * (steps - step) / steps)
+
+
+class _Learner:
+    """A codec with what its training keeps: the optimiser, and running means of the codes."""
+
+    def __init__(self, codec: MaskCodec) -> None:
+        self.codec = codec
+        learned = [p for name, p in codec.named_parameters() if name != "codebook"]
+        self.optimizer = torch.optim.AdamW(learned, lr=LEARNING_RATE, weight_decay=0.0, fused=True)
+        self.counts = torch.ones(NUM_SEG)
+        self.sums: Tensor | None = None
+
+    @property
+    def num_used(self) -> int:
+        """Codes that are still chosen."""
+        return int((self.counts > 0.5).sum())
+
+    def step(self, masks: Tensor, rate: float) -> tuple[float, float]:
+        """Learn from masks float32[B, 1, 64, 64]; the loss and the mean IoU before it."""
+        codec = self.codec
         features = codec.encoder(2 * masks - 1).flatten(2).transpose(1, 2)  # [B, 16, E]
-        if step == 0:
-            codec.codebook.data.copy_(features.detach().flatten(0, 1)[:: 1024 // NUM_SEG][:NUM_SEG])
-            sums = codec.codebook.detach().clone()
-        codes = _nearest(codec, features)
+        codes = self._chosen(features.detach())
         chosen = codec.codebook.detach()[codes]
-        _follow(codec, counts, sums, features.detach().flatten(0, 1), codes.flatten())
+        self._follow(features.detach().flatten(0, 1), codes.flatten())
         passed = features + (chosen - features).detach()
         values = codec.decoder(passed.transpose(1, 2).unflatten(2, (GRID_SIDE, GRID_SIDE)))
         loss = F.binary_cross_entropy_with_logits(4 * values, masks)
         loss = loss + 0.02 * (values.square() - 1).clamp(min=0).mean()
         (loss + COMMITMENT * F.mse_loss(features, chosen)).backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        overlaps.append(mean_iou(values.detach(), masks))
-        if (step + 1) % 200 == 0:
-            row = {"step": step + 1, "loss": round(loss.item(), 4)}
-            row |= {"iou": round(float(np.mean(overlaps[-200:])), 4)}
-            row |= {"codes": int((counts > 0.5).sum()), "s": round(time.perf_counter() - began)}
-            say(json.dumps(row))
-        if (step + 1) % 1000 == 0 or step + 1 == steps:
-            _save(codec, output)
-    return codec
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return loss.item(), mean_iou(values.detach(), masks)
+
+    def _chosen(self, features: Tensor) -> Tensor:
+        """The nearest code of each feature; the codes begin as features of the first batch."""
+        codebook = self.codec.codebook
+        if self.sums is None:
+            start = features.flatten(0, 1)[:: BATCH_SIZE * CODES_PER_MASK // NUM_SEG][:NUM_SEG]
+            codebook.data.copy_(start)
+            self.sums = codebook.detach().clone()
+        distances = codebook.square().sum(1) - 2 * features @ codebook.T
+        return distances.detach().argmin(-1)
+
+    def _follow(self, features: Tensor, codes: Tensor) -> None:
+        """Move the codes to the running means of their features; unused ones start anew."""
+        counts, sums = self.counts, self.sums
+        if sums is None:
+            raise AssertionError("codes are chosen first")
+        taken = F.one_hot(codes, NUM_SEG).float()
+        counts.lerp_(taken.sum(0), 1 - DECAY)
+        sums.lerp_(taken.T @ features, 1 - DECAY)
+        idle = torch.nonzero(counts < 0.5).flatten()
+        if idle.numel():
+            fresh = features[torch.randint(len(features), (idle.numel(),))]
+            counts[idle], sums[idle] = 4.0, 4.0 * fresh
+        self.codec.codebook.data.copy_(sums / counts[:, None])
 
 
 def mean_iou(values: Tensor, masks: Tensor) -> float:
@@ -136,26 +184,6 @@ def mean_iou(values: Tensor, masks: Tensor) -> float:
     ours, theirs = values > 0, masks > 0.5
     both = (ours & theirs).sum((1, 2, 3))
     return float((both / (ours | theirs).sum((1, 2, 3)).clamp(min=1)).mean())
-
-
-def _nearest(codec: MaskCodec, features: Tensor) -> Tensor:
-    distances = codec.codebook.square().sum(1) - 2 * features.detach() @ codec.codebook.T
-    codes: Tensor = distances.detach().argmin(-1)
-    return codes
-
-
-def _follow(
-    codec: MaskCodec, counts: Tensor, sums: Tensor, features: Tensor, codes: Tensor
-) -> None:
-    """Move the codes to the running means of their features; unused ones start anew."""
-    taken = F.one_hot(codes, NUM_SEG).float()
-    counts.lerp_(taken.sum(0), 1 - DECAY)
-    sums.lerp_(taken.T @ features, 1 - DECAY)
-    idle = torch.nonzero(counts < 0.5).flatten()
-    if idle.numel():
-        fresh = features[torch.randint(len(features), (idle.numel(),))]
-        counts[idle], sums[idle] = 4.0, 4.0 * fresh
-    codec.codebook.data.copy_(sums / counts[:, None])
 
 
 def _save(codec: MaskCodec, output: Path) -> None:

@@ -4,6 +4,9 @@ A linear reading of each image token tells, for each of 2 x 2 cells of its patch
 centre shows. Words and boxes are then in the features, and the decoder only learns to say them.
 
     kind 1 + K   color 1 + C   box 4   order 1 + 8   letter 1 + 36   place 1 + 8   outline 8 x 8
+
+Once a patch, for the smallest object in it, the box is told in the waves that location tokens begin
+with, too: so the decoder need not learn to turn lengths into them.
 """
 
 from dataclasses import dataclass
@@ -15,6 +18,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from palikit.nano.architecture import LOCATION_WAVES, location_waves
 from palikit.nano.lettering import DIGITS, LETTERS
 from palikit.nano.scenes import COLORS, KINDS, Scene, SceneObject
 
@@ -104,6 +108,7 @@ class DenseReading(nn.Module):
     def __init__(self, hidden_size: int) -> None:
         super().__init__()
         self.read = nn.Linear(hidden_size, CELLS**2 * sum(_SIZES))
+        self.read_waves = nn.Linear(hidden_size, 4 * LOCATION_WAVES)
 
     def forward(self, tokens: Tensor) -> list[Tensor]:
         """[B, I, D] -> readings [B, cells, cells, size] of each kind, in raster order."""
@@ -116,7 +121,7 @@ class DenseReading(nn.Module):
     def loss(
         self, tokens: Tensor, names: Tensor, boxes: Tensor, outlines: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """The sum of all losses, and each one for the record (float32[7]).
+        """The sum of all losses, and each one for the record (float32[8]).
 
         Args:
             tokens: [B, I, D].
@@ -135,9 +140,27 @@ class DenseReading(nn.Module):
                 _named(letter, names[..., 3]),
                 _named(place, names[..., 4]),
                 F.binary_cross_entropy_with_logits(outline[shows], outlines[shows].float() / 255),
+                self._wave_loss(tokens, boxes, shows),
             ]
         )
         return losses.sum(), losses.detach()
+
+    def _wave_loss(self, tokens: Tensor, boxes: Tensor, shows: Tensor) -> Tensor:
+        """Distance of the waves of each patch's smallest object."""
+        area = (boxes[..., 2:] - boxes[..., :2]).prod(-1).masked_fill(~shows, float("inf"))
+        smallest, chosen = _by_patch(area).min(dim=-1)  # [B, I]
+        index = chosen[..., None, None].expand(-1, -1, 1, 4)
+        box = _by_patch(boxes).gather(2, index)[:, :, 0]  # [B, I, 4]
+        is_shown = smallest.isfinite()
+        wanted = location_waves(box[is_shown]).flatten(1)
+        return 2 * F.mse_loss(self.read_waves(tokens)[is_shown], wanted)
+
+
+def _by_patch(values: Tensor) -> Tensor:
+    """[B, cells * cells, ...] in raster order -> [B, I, CELLS * CELLS, ...]."""
+    grid = round(values.shape[1] ** 0.5) // CELLS
+    cells = values.unflatten(1, (grid, CELLS, grid, CELLS)).transpose(2, 3)
+    return cells.flatten(3, 4).flatten(1, 2)
 
 
 def _named(values: Tensor, names: Tensor) -> Tensor:

@@ -10,10 +10,11 @@ word each.
 
 import argparse
 import json
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -48,6 +49,10 @@ class Case:
     answer: str = ""
 
 
+CasesOf: TypeAlias = Callable[[Scene, np.random.Generator], Sequence[Case]]
+"""What is asked about a scene; the generator chooses, the same for the same scene."""
+
+
 @dataclass(frozen=True)
 class NanoScores:
     """Shares in [0, 1]; None where nothing was asked."""
@@ -68,69 +73,83 @@ class NanoScores:
 
 
 def measure(
-    predictor: Predictor, scenes: int, on_case: Callable[[str], None] = lambda _: None
+    predictor: Predictor, scenes: int, on_part: Callable[[str], None] = lambda _: None
 ) -> NanoScores:
-    """All figures, over this many scenes."""
+    """All figures.
 
-    def drawn() -> Iterator[tuple[Scene, np.random.Generator]]:
-        for seed in range(scenes):
-            yield draw_scene(seed, SceneOptions(SIDE, "test")), np.random.default_rng((seed, 1))
-
-    found = _objects(predictor, (Case(s, tasks.detect(KINDS)) for s, _ in drawn()))
-    on_case("detect")
-    absent = _objects(predictor, (c for s, r in drawn() for c in _absent_case(s, r)))
-    on_case("absent")
-    outlined = _objects(predictor, (_segment_case(s, r) for s, r in drawn()))
-    on_case("segment")
-    exact = {
-        name: _exact(predictor, (c for s, r in drawn() for c in _question(s, r, words)))
-        for name, words in (("count", "how many"), ("color", "what colo"), ("other", ""))
-    }
-    on_case("answer")
-    one_word = SceneOptions(SIDE, "test", texts=1)
-    word_scenes = (draw_scene(WORDS_FROM + seed, one_word) for seed in range(scenes))
-    read = _exact(
-        predictor,
-        (Case(s, tasks.ocr(), lessons.read_texts(s)) for s in word_scenes if _has_word(s)),
-    )
-    on_case("ocr")
-    said = [
-        _exact(predictor, (Case(s, task, say(s)) for s, _ in drawn()))
-        for task, say in (
-            (tasks.caption("en"), lessons.caption),
-            (tasks.describe("en"), lessons.describe),
-        )
-    ]
-    detection, outlines = average_precision(found), instance_scores(outlined, match_by="box")
-    reported = false_reports(absent)
+    Args:
+        predictor: of the model.
+        scenes: how many.
+        on_part: told of each part that is done.
+    """
+    parts = _Parts(predictor, scenes, on_part)
+    detection = average_precision(parts.objects("detect", lambda s, _: [_detect_case(s)]))
+    absent = false_reports(parts.objects("absent", _absent_case))
+    outlines = instance_scores(parts.objects("segment", _segment_case), match_by="box")
     return NanoScores(
         detect_ap50=detection.ap50,
         detect_ap=detection.ap,
         segment_mean_iou=outlines.mean_iou,
         segment_recall=outlines.recall,
-        count_exact=exact["count"],
-        color_exact=exact["color"],
-        other_exact=exact["other"],
-        word_exact=read,
-        caption_exact=said[0],
-        describe_exact=said[1],
-        absent_reported=reported.rate,
-        absent_asked=reported.total,
+        count_exact=parts.exact("count", lambda s, r: _question(s, r, "how many")),
+        color_exact=parts.exact("color", lambda s, r: _question(s, r, "what colo")),
+        other_exact=parts.exact("other", lambda s, r: _question(s, r, "")),
+        word_exact=parts.words(),
+        caption_exact=parts.exact("caption", lambda s, _: [_caption_case(s)]),
+        describe_exact=parts.exact("describe", lambda s, _: [_describe_case(s)]),
+        absent_reported=absent.rate,
+        absent_asked=absent.total,
         scenes=scenes,
     )
 
 
+@dataclass(frozen=True)
+class _Parts:
+    """The parts of a measurement; each draws the scenes anew, so that none is kept."""
+
+    predictor: Predictor
+    scenes: int
+    on_part: Callable[[str], None]
+
+    def objects(self, name: str, cases_of: CasesOf) -> list[PictureObjects]:
+        """Truth and answer of every case."""
+        found = _objects(self.predictor, self._cases(cases_of))
+        self.on_part(name)
+        return found
+
+    def exact(self, name: str, cases_of: CasesOf) -> float:
+        """The share of right answers."""
+        share = _exact(self.predictor, self._cases(cases_of))
+        self.on_part(name)
+        return share
+
+    def words(self) -> float:
+        """The share of single words that are read right."""
+        drawn = (
+            draw_scene(WORDS_FROM + seed, SceneOptions(SIDE, "test", texts=1))
+            for seed in range(self.scenes)
+        )
+        cases = (Case(s, tasks.ocr(), lessons.read_texts(s)) for s in drawn if _has_word(s))
+        share = _exact(self.predictor, cases)
+        self.on_part("ocr")
+        return share
+
+    def _cases(self, cases_of: CasesOf) -> Iterator[Case]:
+        for seed in range(self.scenes):
+            scene = draw_scene(seed, SceneOptions(SIDE, "test"))
+            yield from cases_of(scene, np.random.default_rng((seed, 1)))
+
+
 def _ask(predictor: Predictor, cases: Iterable[Case]) -> Iterator[tuple[Case, Prediction[Any]]]:
-    asked: list[Case] = []
+    waiting: deque[Case] = deque()
 
     def requests() -> Iterator[Request]:
         for case in cases:
-            asked.append(case)
+            waiting.append(case)
             yield Request((case.scene.picture,), case.task, "scene")
 
-    answers = predictor.predict_each(requests(), OPTIONS, batch_size=BATCH_SIZE)
-    for index, answer in enumerate(answers):
-        yield asked[index], answer
+    for answer in predictor.predict_each(requests(), OPTIONS, batch_size=BATCH_SIZE):
+        yield waiting.popleft(), answer
 
 
 def _objects(predictor: Predictor, cases: Iterable[Case]) -> list[PictureObjects]:
@@ -157,10 +176,22 @@ def _absent_case(scene: Scene, random: np.random.Generator) -> Sequence[Case]:
     return [Case(scene, tasks.detect([absent[random.integers(len(absent))]]))] if absent else []
 
 
-def _segment_case(scene: Scene, random: np.random.Generator) -> Case:
+def _detect_case(scene: Scene) -> Case:
+    return Case(scene, tasks.detect(KINDS))
+
+
+def _caption_case(scene: Scene) -> Case:
+    return Case(scene, tasks.caption("en"), lessons.caption(scene))
+
+
+def _describe_case(scene: Scene) -> Case:
+    return Case(scene, tasks.describe("en"), lessons.describe(scene))
+
+
+def _segment_case(scene: Scene, random: np.random.Generator) -> Sequence[Case]:
     present = sorted({found.kind for found in scene.objects})
     asked = [str(kind) for kind in random.permutation(present)[:3]]
-    return Case(scene, tasks.segment(asked))
+    return [Case(scene, tasks.segment(asked))]
 
 
 def _question(scene: Scene, random: np.random.Generator, words: str) -> Sequence[Case]:

@@ -4,21 +4,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import torch
 from PIL import Image
 
-from palikit.masks import Mask
-from palikit.model.mask_codec import MaskCodec, crop_mask
-from palikit.nano.lessons import EncodeMask, draw_lesson
-from palikit.nano.scenes import Scene, SceneOptions, draw_scene
+from palikit.model.mask_coding import EncodeMask
+from palikit.nano.lessons import draw_lesson
+from palikit.nano.scenes import Scene, SceneOptions, draw_scene, training_side
 from palikit.processor import Query
-from palikit.results import Box
 
 FIRST_SEED = 2**36
 """Scenes of the lessons are numbered from here; those of earlier stages and of tests lie below."""
-
-LARGE_EVERY = 8
-"""Each so many scenes is drawn at twice the size, and reduced as a person's picture would be."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +20,7 @@ class SceneExamples:
     """Example i is a lesson about scene i div `lessons_per_scene`.
 
     Attributes:
-        side: of the pictures in pixels; every eighth has twice that.
+        side: of the pictures in pixels; some have twice that, see `scenes.training_side`.
         encode: the mask codec.
         lessons_per_scene: neighbours share a picture, which then goes through the tower once.
         first_seed: number of the first scene.
@@ -55,17 +49,5 @@ class SceneExamples:
 
 @lru_cache(maxsize=16)
 def _scene(seed: int, side: int) -> tuple[Scene, Image.Image]:
-    scene = draw_scene(seed, SceneOptions(side=side * (2 if seed % LARGE_EVERY == 0 else 1)))
+    scene = draw_scene(seed, SceneOptions(side=training_side(seed, side)))
     return scene, scene.picture
-
-
-def mask_encoder(codec: MaskCodec) -> EncodeMask:
-    """The codec as a function of one outline and its box."""
-
-    def encode(mask: Mask, box: Box) -> tuple[int, ...]:
-        cropped = torch.tensor(crop_mask(mask.to_array(), box))[None, None]
-        with torch.no_grad():
-            codes = codec.encode(cropped)[0]
-        return tuple(int(code) for code in codes)
-
-    return encode

@@ -3,7 +3,7 @@
 Every verb of the package is here, in the wording of the released models.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,11 +11,9 @@ import numpy as np
 
 from palikit import tasks
 from palikit.masks import Mask
+from palikit.model.mask_coding import EncodeMask
 from palikit.nano.scenes import COLORS, KINDS, Scene, SceneObject
 from palikit.results import Box, Detection, Detections, Segment, Segments
-
-EncodeMask = Callable[[Mask, Box], tuple[int, ...]]
-"""The mask codec: an outline and its box to 16 codes."""
 
 LessonKind = Literal["detect", "segment", "ocr", "answer", "caption", "describe"]
 

@@ -25,7 +25,7 @@ from palikit.model.siglip import VisionTower
 from palikit.nano.architecture import grid_waves, small_attention, vision_config
 from palikit.nano.dense import CELLS, DenseReading, cell_targets
 from palikit.nano.progress import say
-from palikit.nano.scenes import SceneOptions, draw_scene
+from palikit.nano.scenes import SceneOptions, draw_scene, training_side
 from palikit.processor import resize_picture, scale_pixels
 
 FIRST_SEED = 2**33
@@ -34,10 +34,7 @@ FIRST_SEED = 2**33
 REPORT_EVERY = 50
 SAVE_EVERY = 250
 
-LARGE_EVERY = 8
-"""Each so many scenes is drawn at twice the size and reduced, as a person's picture would be."""
-
-NAMES = ("kind", "color", "box", "order", "letter", "place", "outline")
+NAMES = ("kind", "color", "box", "order", "letter", "place", "outline", "waves")
 """Of the losses, in the order of `DenseReading.loss`."""
 
 
@@ -50,6 +47,7 @@ class PretrainingOptions:
     learning_rate: float = 2e-3
     warmup: int = 100
     workers: int = 1
+    first_seed: int = FIRST_SEED
 
     def rate(self, step: int) -> float:
         """Share of the learning rate at a step."""
@@ -81,40 +79,48 @@ class Pupil(nn.Module):
 class _Scenes(IterableDataset[tuple[np.ndarray, ...]]):
     """Pictures and what their cells show, from the batch of one step on."""
 
-    def __init__(self, config: VisionConfig, first: int, batch_size: int) -> None:
-        self.config, self.first, self.batch_size = config, first, batch_size
+    def __init__(self, config: VisionConfig, first: int, options: PretrainingOptions) -> None:
+        self.config, self.first, self.options = config, first, options
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, ...]]:
         worker = torch.utils.data.get_worker_info()
         number, every = (worker.id, worker.num_workers) if worker else (0, 1)
         step = self.first + number
         while True:
-            rows = [
-                self._row(FIRST_SEED + step * self.batch_size + row)
-                for row in range(self.batch_size)
-            ]
+            start = self.options.first_seed + step * self.options.batch_size
+            rows = [self._row(start + row) for row in range(self.options.batch_size)]
             yield tuple(np.stack(column) for column in zip(*rows, strict=True))
             step += every
 
     def _row(self, seed: int) -> tuple[np.ndarray, ...]:
         config = self.config
-        side = config.image_size * (2 if seed % LARGE_EVERY == 0 else 1)
-        scene = draw_scene(seed, SceneOptions(side=side))
+        scene = draw_scene(seed, SceneOptions(side=training_side(seed, config.image_size)))
         targets = cell_targets(scene, CELLS * config.image_size // config.patch_size)
         pixels = resize_picture(scene.picture, config.image_size, "bicubic")
         return pixels, targets.names, targets.boxes, targets.outlines
 
 
-def pretrain(output: Path, options: PretrainingOptions) -> Path:
-    """Train, going on where an earlier run in the same folder stopped; returns the tower's file."""
+def pretrain(output: Path, options: PretrainingOptions, start: Path | None = None) -> Path:
+    """Train, going on where an earlier run in the same folder stopped.
+
+    Args:
+        output: folder of the run.
+        options: how long and how fast.
+        start: the file of another run, whose tower this one begins with.
+
+    Returns:
+        The file of the tower.
+    """
     output.mkdir(parents=True, exist_ok=True)
     config = vision_config()
     torch.manual_seed(0)
     pupil = Pupil(config)
     optimizers = _optimizers(pupil, options)
+    if start is not None:
+        pupil.vision_tower.load_state_dict(tower_weights(start))
     first = _resume(output, pupil, optimizers)
     batches = DataLoader(
-        _Scenes(config, first, options.batch_size),
+        _Scenes(config, first, options),
         batch_size=None,
         num_workers=options.workers,
         prefetch_factor=4 if options.workers else None,
@@ -193,6 +199,13 @@ def _save(output: Path, step: int, pupil: Pupil, optimizers: list[torch.optim.Op
     (output / "step.json").write_text(json.dumps({"step": step}), encoding="utf-8")
 
 
+def tower_weights(file: Path) -> dict[str, Tensor]:
+    """The image tower's weights in the file of a run, under the tower's own names."""
+    prefix = "weights.vision_tower."
+    weights = load_file(file)
+    return {n.removeprefix(prefix): x for n, x in weights.items() if n.startswith(prefix)}
+
+
 def _resume(output: Path, pupil: Pupil, optimizers: list[torch.optim.Optimizer]) -> int:
     path = output / "pupil.safetensors"
     if not path.is_file():
@@ -216,6 +229,8 @@ def main() -> None:
     """The command of the module's docstring."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--start", type=Path)
+    parser.add_argument("--first-seed", type=int, default=PretrainingOptions.first_seed)
     parser.add_argument("--steps", type=int, default=PretrainingOptions.steps)
     parser.add_argument("--batch-size", type=int, default=PretrainingOptions.batch_size)
     parser.add_argument("--workers", type=int, default=PretrainingOptions.workers)
@@ -223,9 +238,12 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     options = PretrainingOptions(
-        steps=given.steps, batch_size=given.batch_size, workers=given.workers
+        steps=given.steps,
+        batch_size=given.batch_size,
+        workers=given.workers,
+        first_seed=given.first_seed,
     )
-    say(f"{pretrain(given.output, options)} is ready")
+    say(f"{pretrain(given.output, options, given.start)} is ready")
 
 
 if __name__ == "__main__":

@@ -7,20 +7,18 @@ what is visible. Words are capitals of 3 to 8 letters; the words of the test sid
 never drawn for training.
 """
 
-import hashlib
 import math
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from palikit.nano.backgrounds import Pixels, background
-from palikit.nano.lettering import DIGITS, LETTERS, Lettering, print_text
-from palikit.nano.shapes import Point, Shape, Tone, shapes
+from palikit.nano.figures import Figure, render, turned
+from palikit.nano.lettering import DIGITS, Lettering, print_text
+from palikit.nano.shapes import shapes
+from palikit.nano.words import Split, draw_word
 from palikit.results import Box
 
 COLORS: dict[str, tuple[int, int, int]] = {
@@ -36,8 +34,6 @@ COLORS: dict[str, tuple[int, int, int]] = {
 """Names of colours and their centres, levels 0 .. 255."""
 
 KINDS = tuple(shapes())
-
-Split = Literal["train", "test"]
 
 MIN_SIDE, MAX_SIDE, SMALL_SIDE = 0.08, 0.60, 0.15
 """Sides of objects as shares of the picture's."""
@@ -101,6 +97,14 @@ class SceneOptions:
     texts: int | None = None
 
 
+def training_side(seed: int, side: int) -> int:
+    """The side in pixels to draw a scene of a training with, before it is reduced to `side`.
+
+    Each eighth is drawn at twice that, as a person's picture would be reduced.
+    """
+    return 2 * side if seed % 8 == 0 else side
+
+
 def draw_scene(seed: int, options: SceneOptions | None = None) -> Scene:
     """The scene of a seed: the same seed and options always give the same scene."""
     options = options or SceneOptions()
@@ -118,29 +122,6 @@ def draw_scene(seed: int, options: SceneOptions | None = None) -> Scene:
         tuple(sorted(canvas.found(), key=lambda found: (found.box.y1, found.box.x1))),
         tuple(sorted((t for t in texts if t is not None), key=lambda t: (t.box.y1, t.box.x1))),
     )
-
-
-def draw_word(random: np.random.Generator, split: Split) -> str:
-    """A word of 3 to 8 capitals of one side of the split: half are English, half are invented."""
-    while True:
-        if random.random() < 0.5:
-            word = english_words()[random.integers(len(english_words()))]
-        else:
-            letters = random.integers(len(LETTERS), size=random.integers(3, 9))
-            word = "".join(LETTERS[i] for i in letters)
-        if word_split(word) == split:
-            return word
-
-
-@cache
-def english_words() -> tuple[str, ...]:
-    """The English words of 3 to 8 letters that are printed."""
-    return tuple(Path(__file__).with_name("words.txt").read_text(encoding="ascii").split())
-
-
-def word_split(word: str) -> Split:
-    """The side a word is on: about one in eight is for tests."""
-    return "test" if hashlib.sha256(word.encode()).digest()[0] < 32 else "train"
 
 
 class _Canvas:
@@ -179,7 +160,7 @@ def _draw_side(random: np.random.Generator) -> float:
 def _place_object(random: np.random.Generator, canvas: _Canvas, side: float) -> None:
     """Put one object somewhere it fits; leave it out if 12 tries find no place."""
     kind = KINDS[random.integers(len(KINDS))]
-    outline = _turned(random, shapes()[kind], side)
+    outline = turned(random, shapes()[kind], side)
     width, height = outline.width, outline.height
     for _ in range(12):
         x = int(random.integers(0, max(1, canvas.side - width)))
@@ -194,49 +175,10 @@ def _place_object(random: np.random.Generator, canvas: _Canvas, side: float) -> 
             return
 
 
-def draw_outline(random: np.random.Generator, side: int) -> npt.NDArray[np.bool_]:
-    """The pixels of one shape of any kind, its longer side `side` pixels: bool[h, w]."""
-    outline = _turned(random, shapes()[KINDS[random.integers(len(KINDS))]], side)
-    _, ink = _render(outline, np.zeros(3))
-    return ink > 0.5
-
-
-@dataclass(frozen=True)
-class _Outline:
-    """A shape turned and scaled to pixels."""
-
-    parts: tuple[tuple[tuple[Point, ...], Tone], ...]
-    width: int
-    height: int
-
-
-def _turned(random: np.random.Generator, shape: Shape, side: float) -> _Outline:
-    angle = math.radians(random.uniform(-shape.max_turn, shape.max_turn))
-    stretch = random.uniform(0.85, 1.18)
-    flip = -1 if random.random() < 0.5 else 1
-    cos, sin = math.cos(angle), math.sin(angle)
-    turned = [
-        [
-            (cos * x * flip - sin * y * stretch, sin * x * flip + cos * y * stretch)
-            for x, y in part.points
-        ]
-        for part in shape.parts
-    ]
-    xs = [x for points in turned for x, _ in points]
-    ys = [y for points in turned for _, y in points]
-    left, top, width, height = min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
-    scale = side / max(width, height)
-    parts = tuple(
-        (tuple(((x - left) * scale, (y - top) * scale) for x, y in points), part.tone)
-        for points, part in zip(turned, shape.parts, strict=True)
-    )
-    return _Outline(parts, max(2, math.ceil(width * scale)), max(2, math.ceil(height * scale)))
-
-
 def _paint(
     random: np.random.Generator,
     canvas: _Canvas,
-    outline: _Outline,
+    outline: Figure,
     box: tuple[int, int, int, int],
     kind: str,
     color: str,
@@ -244,7 +186,7 @@ def _paint(
     """Paint an object if it stands out and hides no other too much."""
     x1, y1, x2, y2 = box
     main = np.clip(np.array(COLORS[color]) + random.normal(0, 7, 3), 0, 255)
-    paint, ink = _render(outline, main)
+    paint, ink = render(outline, main)
     inside = ink > 0.5
     area = int(inside.sum())
     if area < 12:
@@ -266,28 +208,6 @@ def _paint(
     canvas.boxes.append(box)
     canvas.areas.append(area)
     return True
-
-
-def _render(outline: _Outline, main: npt.NDArray[np.float64]) -> tuple[Pixels, Pixels]:
-    """Colours float32[h, w, 3] and how much each pixel is covered, float32[h, w] in 0 .. 1."""
-    scale = 4 if outline.width * outline.height < 900 else 2
-    size = (outline.width * scale, outline.height * scale)
-    tones = {"main": main, "dark": main * 0.62, "light": main + (255 - main) * 0.55}
-    if main.mean() < 60:  # nothing is darker than black
-        tones["dark"], tones["light"] = main + 45, main + 120
-    paint = Image.new("RGB", size, tuple(main.round().astype(int)))
-    ink = Image.new("L", size)
-    on_paint, on_ink = ImageDraw.Draw(paint), ImageDraw.Draw(ink)
-    for points, tone in outline.parts:
-        scaled = [(x * scale, y * scale) for x, y in points]
-        if tone == "hole":
-            on_ink.polygon(scaled, fill=0)
-        else:
-            on_paint.polygon(scaled, fill=tuple(tones[tone].round().astype(int)))
-            on_ink.polygon(scaled, fill=255)
-    reduced = np.asarray(paint.reduce(scale), np.float32)
-    covered = np.asarray(ink.reduce(scale), np.float32) / np.float32(255)
-    return reduced, covered
 
 
 def _place_text(random: np.random.Generator, canvas: _Canvas, split: Split) -> SceneText | None:

@@ -11,13 +11,14 @@ import argparse
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 
 from palikit.checkpoints import load_checkpoint
 from palikit.model.mask_codec import load_mask_codec
+from palikit.model.mask_coding import mask_encoder
 from palikit.model.paligemma import PaliGemma
 from palikit.nano.architecture import nano_config, small_attention, start_weights
-from palikit.nano.examples import SceneExamples, mask_encoder
+from palikit.nano.examples import SceneExamples
+from palikit.nano.pretraining import tower_weights
 from palikit.nano.progress import say
 from palikit.nano.vocabulary import nano_tokenizer_json
 from palikit.processor import Processor
@@ -34,11 +35,7 @@ def build(tower: Path | None, start: Path | None, tokenizer: Tokenizer) -> PaliG
     model = PaliGemma(nano_config(tokenizer.vocabulary), small_attention)
     start_weights(model, tokenizer.vocabulary)
     if tower is not None:
-        weights = load_file(tower)
-        prefix = "weights.vision_tower."
-        model.vision_tower.load_state_dict(
-            {n.removeprefix(prefix): x for n, x in weights.items() if n.startswith(prefix)}
-        )
+        model.vision_tower.load_state_dict(tower_weights(tower))
     if start is not None:
         loaded = load_checkpoint(start, dtype=torch.float32, device=torch.device("cpu"))
         model.load_state_dict(loaded.model.state_dict())

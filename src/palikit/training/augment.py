@@ -12,6 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from palikit import tasks
+from palikit.data.check_suffix import prompt_of
 from palikit.data.records import Annotation
 from palikit.data.rows import Encode, Row
 from palikit.errors import InputError
@@ -76,7 +77,7 @@ def augmented(
     Raises:
         InputError: outlines that are not in the row, or no codec for them.
     """
-    task = tasks.task_from_prompt(row.prefix)
+    task = tasks.task_from_prompt(prompt_of(row))
     turns = _TURNS[augment]
     turn = turns[int(random.integers(len(turns)))]
     if turn.picture is None or task.name not in ("detect", "segment") or len(row.images) > 1:

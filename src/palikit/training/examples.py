@@ -42,6 +42,9 @@ class RowExamples:
         open_picture: from a file to an RGB picture.
         augment: how pictures with marked objects are changed.
         encode: the mask codec, where outlines are changed.
+
+    Attributes:
+        rows, open_picture, augment: as given.
     """
 
     def __init__(
@@ -55,8 +58,8 @@ class RowExamples:
         if not rows:
             raise InputError("there are no rows to train on: check what was given as data")
         self.rows = tuple(rows)
-        self._open = open_picture
-        self._augment, self._encode = augment, encode
+        self.open_picture, self.augment = open_picture, augment
+        self._encode = encode
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -69,12 +72,12 @@ class RowExamples:
             objects = suffix.split(tasks.SEPARATOR)
             suffix = tasks.SEPARATOR.join(objects[i] for i in random.permutation(len(objects)))
         try:
-            pictures = tuple(self._open(path) for path in row.images)
+            pictures = tuple(self.open_picture(path) for path in row.images)
         except InputError as error:
             raise InputError(f"{row.where}: {error}") from None
-        if self._augment != "none":
+        if self.augment != "none":
             picture, suffix = augmented(
-                row, pictures[0], suffix, self._augment, random, self._encode
+                row, pictures[0], suffix, self.augment, random, self._encode
             )
             pictures = (picture, *pictures[1:])
         return Query(pictures, row.prefix, suffix)
@@ -117,9 +120,29 @@ class Mixture:
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+def parts_of(source: Examples | Mixture) -> tuple[tuple[Examples, float], ...]:
+    """The data sets with their weights; of one alone the weight means nothing."""
+    return source.parts if isinstance(source, Mixture) else ((source, 1.0),)
+
+
+def check_augment(source: Examples | Mixture, augment: Augment) -> None:
+    """Refuse an option that the examples, which are made before it is read, do not follow.
+
+    Raises:
+        InputError: it is so.
+    """
+    for examples, _ in parts_of(source):
+        made = examples.augment if isinstance(examples, RowExamples) else "none"
+        if made != augment:
+            raise InputError(
+                f"augment is {augment!r} in the options and {made!r} in the examples: give "
+                "RowExamples the same, or leave it out of both"
+            )
+
+
 def query_at(source: Examples | Mixture, position: int, seed: int) -> Query:
     """The example at a position of the run."""
-    parts = source.parts if isinstance(source, Mixture) else ((source, 1.0),)
+    parts = parts_of(source)
     sizes = tuple(len(examples) for examples, _ in parts)
     place = place_of(position, sizes, tuple(weight for _, weight in parts), seed)
     return parts[place.part][0].query(place.index, generator_of(place, seed))

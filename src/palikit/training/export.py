@@ -1,6 +1,7 @@
 """The finished model of a run: a checkpoint or an adapter that loads by itself."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,9 @@ def export_model(model: PaliGemma, folder: Path, origin: Origin, dtype: torch.dt
     )
     codec = origin.mask_codec_file
     if codec is not None and not (folder / codec.name).exists():
-        shutil.copyfile(codec, folder / codec.name)
+        half = folder / f".{codec.name}"
+        shutil.copyfile(codec, half)
+        half.replace(folder / codec.name)
 
 
 def export_adapter(adapter: "Adapter", folder: Path, origin: Origin) -> None:
@@ -55,7 +58,7 @@ def export_adapter(adapter: "Adapter", folder: Path, origin: Origin) -> None:
     new, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
     for left in (new, old):  # by a process that was killed
         shutil.rmtree(left, ignore_errors=True)
-    write_adapter(adapter, new, origin.name)
+    write_adapter(replace(adapter, revision=origin.revision), new, origin.name)
     if folder.exists():
         folder.replace(old)
     new.replace(folder)

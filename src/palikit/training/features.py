@@ -1,17 +1,19 @@
 """The output of a frozen image tower, computed once a picture and kept on disk.
 
-    FOLDER/<key>/00000.safetensors    features: [pictures, I, D] of the tower, not yet projected
+    FOLDER/<key>/<name>.safetensors   features: [pictures, I, D] of the tower, not yet projected
                                       metadata: the digests of their files, in order
 
-The key is of the tower's weights, the picture size and the way of resizing, so that one folder
-serves many runs and models; a picture is known by the bytes of its file. The projection, which may
-learn, is computed at each step.
+A file's name is of the digests in it, so that runs which compute at the same time write no other
+file under the same name. The key is of the tower's weights, the picture size and the way of
+resizing, so that one folder serves many runs and models; a picture is known by the bytes of its
+file. The projection, which may learn, is computed at each step.
 
 Axes: U pictures, I image tokens a picture, D width of the image tower.
 """
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ from typing import Any
 
 import torch
 from PIL import Image
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -30,7 +32,7 @@ from palikit.errors import CheckpointError, InputError
 from palikit.model.paligemma import PaliGemma
 from palikit.pictures import load_picture
 from palikit.processor import Processor
-from palikit.training.examples import Examples, Mixture, RowExamples
+from palikit.training.examples import Examples, Mixture, RowExamples, parts_of
 from palikit.training.precision import autocast
 
 SHARD_PICTURES = 256
@@ -52,9 +54,8 @@ class FeatureStore:
         self._folder = folder
         self._places: dict[str, tuple[Path, int]] = {}
         folder.mkdir(parents=True, exist_ok=True)
-        for shard in sorted(folder.glob("[0-9]*.safetensors")):
-            with safe_open(shard, "pt") as file:
-                digests = json.loads(file.metadata()["digests"])
+        for shard in sorted(folder.glob("[0-9a-f]*.safetensors")):
+            digests = _digests_of(shard)
             self._places |= {digest: (shard, row) for row, digest in enumerate(digests)}
         self._opened = cache(_features_of)
 
@@ -68,13 +69,23 @@ class FeatureStore:
         return features
 
     def add(self, digests: Sequence[str], features: Tensor) -> None:
-        """Keep the features [pictures, I, D] of these files."""
-        shard = (
-            self._folder / f"{len(list(self._folder.glob('[0-9]*.safetensors'))):05d}.safetensors"
-        )
-        temporary = self._folder / ".new"
-        save_file({"features": features}, temporary, {"digests": json.dumps(list(digests))})
-        temporary.replace(shard)
+        """Keep the features [pictures, I, D] of these files.
+
+        Raises:
+            CheckpointError: they cannot be written.
+        """
+        text = json.dumps(list(digests))
+        name = hashlib.sha256(text.encode()).hexdigest()[:16]
+        shard, temporary = self._folder / f"{name}.safetensors", self._folder / f".{os.getpid()}"
+        try:
+            save_file({"features": features}, temporary, {"digests": text})
+            temporary.replace(shard)
+        except (OSError, SafetensorError) as error:
+            temporary.unlink(missing_ok=True)
+            raise CheckpointError(
+                f"the features could not be written to {self._folder} ({error}): make room, leave "
+                "cache_features out, or give features another folder"
+            ) from None
         self._places |= {digest: (shard, row) for row, digest in enumerate(digests)}
 
 
@@ -115,10 +126,12 @@ def with_kept_features(
     Raises:
         InputError: the examples are no rows, or there is no room for the features.
     """
-    parts = source.parts if isinstance(source, Mixture) else ((source, 1.0),)
+    parts = parts_of(source)
     examples = [part for part, _ in parts if isinstance(part, RowExamples)]
-    if len(examples) < len(parts):
-        raise InputError("cache_features needs rows with picture files; leave it out")
+    if len(examples) < len(parts) or any(e.open_picture is not load_picture for e in examples):
+        raise InputError(
+            "cache_features needs rows whose picture files are opened as they are; leave it out"
+        )
     store = FeatureStore(folder / _key(model, processor, dtype))
     files = {path: file_digest(path) for rows in examples for path in _files(rows.rows)}
     _compute_missing(store, files, processor, model, dtype, on_remark)
@@ -173,10 +186,7 @@ def _compute_missing(
             _features([missing[digest] for digest in some], processor, model, dtype)
             for some in _chunks(digests, _COMPUTED_TOGETHER)
         ]
-        try:
-            store.add(digests, torch.cat(features))
-        except OSError as error:
-            raise CheckpointError(f"the features could not be written: {error.strerror}") from None
+        store.add(digests, torch.cat(features))
 
 
 @torch.no_grad()
@@ -188,6 +198,17 @@ def _features(
         weight = model.vision_tower.patch_embedding.weight
         features: Tensor = model.vision_tower(pixels.to(weight.dtype))
     return features.to("cpu", dtype)
+
+
+def _digests_of(shard: Path) -> list[str]:
+    try:
+        with safe_open(shard, "pt") as file:
+            digests: list[str] = json.loads(file.metadata()["digests"])
+    except (OSError, SafetensorError, TypeError, KeyError, ValueError) as error:
+        raise CheckpointError(
+            f"{shard} is damaged ({error}): remove it, and its features are computed again"
+        ) from None
+    return digests
 
 
 def _features_of(shard: Path) -> Any:

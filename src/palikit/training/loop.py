@@ -22,7 +22,7 @@ from palikit.scores import Scores
 from palikit.train_options import LoraOptions, LossOptions, TrainOptions
 from palikit.training.batches import Batch, Batches, to_device
 from palikit.training.events import MISSING, EventFiles
-from palikit.training.examples import Examples, Mixture
+from palikit.training.examples import Examples, Mixture, check_augment
 from palikit.training.features import with_kept_features
 from palikit.training.meter import Meter
 from palikit.training.optimizers import set_rate
@@ -94,6 +94,7 @@ def finetune(
     steps = number_of_steps(len(train), options)
     processes.check(options)
     origin.check(options)
+    check_augment(train, options.augment)
     with processes.opened_run(output, resume=resume, overwrite=overwrite) as folder:
         record = run_record(
             options,
@@ -101,6 +102,7 @@ def finetune(
             lora,
             model=model,
             name=origin.name,
+            pictures=f"{processor.image_size} px, {processor.resize}",
             data=train.fingerprint,
             examples=len(train),
             steps=steps,
@@ -109,18 +111,21 @@ def finetune(
         )
         if resume:
             check_same_run(folder.read("run"), record)
-        else:
-            folder.point("run", record)
         learner = make_learner(model, options, loss, lora, processes)
+        is_cuda = model.device.type == "cuda"
+        source = Batches(
+            train, processor, options, loss, processes.rank, processes.count, pin=is_cuda
+        )
+        if not resume:  # an earlier run goes only now, when this one is known to begin
+            with processes.together():
+                if processes.rank == 0:
+                    folder.begin(record)
         if options.cache_features:
             kept = Path(options.features) if options.features else folder.path / "features"
             train, processor = with_kept_features(
                 train, processor, model, kept, learner.dtype, on_remark or _unheard
             )
-        is_cuda = model.device.type == "cuda"
-        source = Batches(
-            train, processor, options, loss, processes.rank, processes.count, pin=is_cuda
-        )
+            source = replace(source, source=train, processor=processor)
         run = _Run(learner, source, steps, folder, origin, processes)
         run.evaluate, run.on_step = evaluate, on_step or _unheard
         run.on_remark = on_remark or _unheard
@@ -160,10 +165,9 @@ class _Run:
             self.events = events
             if not events.is_there:
                 self.on_remark(MISSING)
+            if self.state.step == self.steps:
+                self.on_remark(f"all {self.steps} steps of the run are done already")
             ending = self._steps(stop)
-            self._read_meter()
-            if ending == "finished" and self.state.validated != self.state.step:
-                self._validate()
             self._checkpoint()
             if ending != "interrupted" and self.evaluate is None:
                 self._export(None)
@@ -172,6 +176,8 @@ class _Run:
     def _steps(self, stop: StopSignal) -> Ending:
         if self._is_validation_due():  # the process ended between a checkpoint and it
             self._validate()
+        if self._has_stalled():  # it was resumed after an early stop
+            return "early"
         self.meter.restart()
         with closing(self.batches.between(self.state.step, self.steps)) as batches:
             for batch in batches:
@@ -251,20 +257,19 @@ class _Run:
         return step % self.evaluate_every == 0 or step == self.steps
 
     def _validate(self) -> None:
-        if self.evaluate is None:
-            return
         self._read_meter()
         step = self.state.step
         try:
             scores = self.processes.measure(
                 self.learner.model, self.learner.stored_dtype, self._look
             )
+            after = after_validation(self.state, scores, self.options)
         except BaseException:
             self._checkpoint()  # what was learnt since the last one is good
             raise
         self.folder.append({"step": step, "validation": dict(scores.figures)})
         self.events.scores(step, scores)
-        self.state = after_validation(self.state, scores, self.options)
+        self.state = after
         shown = ", ".join(f"{name} {value:.4g}" for name, value in scores.figures)
         self.on_remark(f"validation after step {step}: {shown}")
         if self.state.best_step == step:

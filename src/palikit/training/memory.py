@@ -3,7 +3,8 @@
     weights       as they are held: float32 where they learn, else as stored; with products in
                   bfloat16 a copy in it of those that learn
     gradients     4 bytes a number that learns
-    optimiser     AdamW 8 bytes a number, in 8 bits 2, Adafactor next to none, SGD none
+    optimiser     AdamW 8 bytes a number, in 8 bits 2, Muon 4 a number of the layers' matrices
+                  and 8 of others, Adafactor next to none, SGD none
     activations   what the forward pass of one part of a batch keeps for the backward pass,
                   found by running it on the meta device, where tensors have no memory
     logits        one chunk of the head, in float32, and its gradient
@@ -15,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from palikit.config import PaliGemmaConfig
@@ -23,13 +24,14 @@ from palikit.model.inputs import ModelInputs
 from palikit.model.paligemma import PaliGemma
 from palikit.train_options import LoraOptions, LossOptions, OptimizerName, TrainOptions
 from palikit.training.freezing import learning
+from palikit.training.optimizers import is_matrix_of_layer
 from palikit.training.setup import choose_learning
 
 _OPTIMIZER_BYTES: dict[OptimizerName, float] = {
     "adamw": 8.0,
     "adamw8bit": 2.0 + 8 / 256,  # with two float32 scales a block of 256
     "adafactor": 0.0,
-    "muon": 4.0,
+    "muon": 8.0,  # where it is AdamW
     "sgd": 0.0,
 }
 
@@ -76,13 +78,15 @@ def estimate_memory(
     """
     model = meta_model(config, options, lora)
     is_4bit = options.method == "qlora"
-    count = sum(weight.numel() for weight in learning(model).values())
+    weights = learning(model)
+    count = sum(weight.numel() for weight in weights.values())
     activations = _activations(model, options, text_tokens, pictures, compute)
-    chunk = min(loss.max_chunk_mib * 2**20, config.text_config.vocab_size * 4 * text_tokens)
+    rows = text_tokens * (options.batch_size // options.accumulation)
+    chunk = min(loss.max_chunk_mib * 2**20, config.text_config.vocab_size * 4 * rows)
     return MemoryEstimate(
         weights=_weight_bytes(model, stored, compute, is_4bit=is_4bit),
         gradients=4 * count,
-        optimizer=int(_OPTIMIZER_BYTES[options.optimizer] * count),
+        optimizer=_optimizer_bytes(weights, options.optimizer),
         activations=activations,
         logits=2 * chunk,
     )
@@ -97,6 +101,14 @@ def meta_model(
     is_4bit = options.method == "qlora"
     choose_learning(model, replace(options, method="lora") if is_4bit else options, lora)
     return model
+
+
+def _optimizer_bytes(weights: dict[str, nn.Parameter], optimizer: OptimizerName) -> int:
+    total = 0.0
+    for name, weight in weights.items():
+        is_muon = optimizer == "muon" and is_matrix_of_layer(name, weight)
+        total += weight.numel() * (4.0 if is_muon else _OPTIMIZER_BYTES[optimizer])
+    return int(total)
 
 
 def _weight_bytes(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from palikit.errors import InputError, MissingExtraError
 from palikit.quantization import quiet_bitsandbytes
@@ -60,7 +60,7 @@ class MuonAndAdamW(torch.optim.Optimizer):
         groups: list[dict[str, Any]],
         options: TrainOptions,
     ) -> None:
-        matrices = {id(w) for name, w in weights.items() if w.ndim == 2 and ".layers." in name}
+        matrices = {id(w) for name, w in weights.items() if is_matrix_of_layer(name, w)}
         lr, betas = options.learning_rate, (options.beta1, options.beta2)
         of_layers = _parts(groups, lambda weight: id(weight) in matrices)
         others = _parts(groups, lambda weight: id(weight) not in matrices)
@@ -84,6 +84,11 @@ class MuonAndAdamW(torch.optim.Optimizer):
         """Forget all gradients."""
         for part in self.parts:
             part.zero_grad(set_to_none)
+
+
+def is_matrix_of_layer(name: str, weight: Tensor) -> bool:
+    """Whether Muon takes a weight, and not AdamW."""
+    return weight.ndim == 2 and ".layers." in name
 
 
 def _parts(

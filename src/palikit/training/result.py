@@ -70,16 +70,18 @@ class Origin:
     """Where a model came from: what the finished one needs beside its weights.
 
     Attributes:
-        name: what the user called it, a folder or a name on the Hub.
+        name: what the user called it, a folder or a name on the Hub; None where nobody said.
+        revision: of a name on the Hub.
         tokenizer_file: copied beside the finished weights, so that they load.
         mask_codec_file: copied there too.
         is_adapter: whether `name` is an adapter, which the model was loaded with.
     """
 
-    name: str = "unnamed"
+    name: str | None = None
     tokenizer_file: Path | None = None
     mask_codec_file: Path | None = None
     is_adapter: bool = False
+    revision: str | None = None
 
     def check(self, options: TrainOptions) -> None:
         """Refuse to train an adapter on what is one itself: its base could not be named.

@@ -12,6 +12,7 @@
 `latest.json` and `best.json` are files and no links, which not every file system has.
 """
 
+import errno
 import json
 import os
 import shutil
@@ -28,15 +29,15 @@ from palikit.training.state import replace_text
 _RUN = "run.json"
 _LOCK = ".lock"
 _CONTENTS = (
-    _RUN,
+    "latest.json",
+    "best.json",
     "metrics.jsonl",
     "tensorboard",
     "checkpoints",
-    "latest.json",
-    "best.json",
     "best",
     "validation",
 )
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
 class RunFolder:
@@ -63,6 +64,12 @@ class RunFolder:
     def metrics(self) -> Path:
         """The file of a line a step."""
         return self.path / "metrics.jsonl"
+
+    def begin(self, record: dict[str, Any]) -> None:
+        """Remove what an earlier run left, and write `run.json`."""
+        for name in _CONTENTS:
+            _remove(self.path / name)
+        self.point("run", record)
 
     def validation(self, step: int) -> Path:
         """Where a validation writes its page; exists."""
@@ -104,11 +111,18 @@ class RunFolder:
         return read_json(self.path / f"{name}.json")
 
     def prune(self, keep: int) -> None:
-        """Remove all but the latest checkpoints, and what a killed process left half written."""
-        folder = self.path / "checkpoints"
+        """Remove all but the latest checkpoints, and what a killed process left half written.
+
+        Of steps after the latest there are some where a person went back to an earlier checkpoint;
+        the run is about to write them again.
+        """
+        folder, latest = self.path / "checkpoints", self.latest()
         for folder_left in folder.glob(".step-*.tmp"):
             shutil.rmtree(folder_left, ignore_errors=True)
-        for old in sorted(folder.glob("step-*"), key=step_of)[:-keep]:
+        last = step_of(latest) if latest is not None else 0
+        there = sorted(folder.glob("step-*"), key=step_of)
+        past = [each for each in there if step_of(each) <= last]
+        for old in {*there} - {*past[-keep:]}:
             shutil.rmtree(old, ignore_errors=True)
 
     def append(self, row: dict[str, Any]) -> None:
@@ -170,16 +184,37 @@ def check_output(path: Path, *, resume: bool, overwrite: bool) -> None:
 def opened_run(path: Path, *, resume: bool, overwrite: bool) -> Iterator[RunFolder]:
     """The folder of a run, held by this process alone inside the block.
 
+    With `overwrite` an earlier run stays until `RunFolder.begin`.
+
     Raises:
         InputError: as `check_output`, or another process is training there.
+        CheckpointError: inside the block the disk had no more room.
     """
     check_output(path, resume=resume, overwrite=overwrite)
     with (path / _LOCK).open("ab") as stream:
         _lock(stream, path)
-        if overwrite:
-            for name in _CONTENTS:
-                _remove(path / name)
-        yield RunFolder(path)
+        _tidy(path)
+        folder = RunFolder(path)
+        try:
+            yield folder
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            last = folder.latest() or "none, for none was due yet"
+            raise CheckpointError(
+                f"{path} could not be written ({error.strerror}); the last good checkpoint is "
+                f"{last}: make room and run the same command with --resume"
+            ) from None
+
+
+def _tidy(path: Path) -> None:
+    """Clear what a process left that was killed while it wrote `best`; the old one comes back."""
+    best = path / "best"
+    for old in path.glob(".best.*old"):
+        if not best.exists():
+            old.replace(best)
+    for left in (*path.glob(".best.*"), *path.glob("..best.*")):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _remove(path: Path) -> None:

@@ -55,7 +55,8 @@ def run_record(
     lora: LoraOptions | None,
     *,
     model: PaliGemma,
-    name: str,
+    name: str | None,
+    pictures: str,
     data: str,
     examples: int,
     steps: int,
@@ -69,7 +70,8 @@ def run_record(
         loss: of the run.
         lora: of the run; None where it has no adapters.
         model: as it was loaded.
-        name: what the user called the model.
+        name: what the user called the model; None where nobody said.
+        pictures: side in pixels and way of resizing.
         data: fingerprint of the examples.
         examples: how many there are.
         steps: of the whole run.
@@ -79,6 +81,7 @@ def run_record(
     return {
         "options": options_record(options, loss, lora),
         "model": {"name": name, "fingerprint": model_fingerprint(model)},
+        "pictures": pictures,
         "data": {"examples": examples, "fingerprint": data},
         "steps": steps,
         "begun": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -112,6 +115,9 @@ def check_same_run(old: dict[str, Any], new: dict[str, Any]) -> None:
     for part, what in (("model", "the weights of the model"), ("data", "the examples")):
         if old[part]["fingerprint"] != new[part]["fingerprint"]:
             differing.append(f"{what} are not the same")
+    pictures = old.get("pictures", new["pictures"])  # was not always recorded
+    if pictures != new["pictures"]:
+        differing.append(f"pictures were {pictures} and are {new['pictures']}")
     if not differing and old["steps"] != new["steps"]:
         differing.append(f"the run had {old['steps']} steps and has {new['steps']}")
     if differing:

@@ -39,6 +39,7 @@ class RunState:
         best_step: the step of the best validation, 0 before the first.
         best: the figure that decided, of the best validation.
         without_better: validations since then.
+        metric: the name of that figure, as the option gives it; None before the first validation.
     """
 
     step: int = 0
@@ -46,6 +47,7 @@ class RunState:
     best_step: int = 0
     best: float | None = None
     without_better: int = 0
+    metric: str | None = None
 
 
 def save_learning(

@@ -52,12 +52,17 @@ def after_validation(state: RunState, scores: Scores, options: TrainOptions) -> 
     """Where the run stands after a validation at its step.
 
     Of equally good models the later one is the best: it has seen more. But for stopping early,
-    equally good is no better.
+    equally good is no better. Anything is better than a figure that is no number, or than that of
+    another metric, which a resumed run may have.
     """
-    _, value, higher_is_better = deciding_figure(scores, options)
-    gain = math.inf if state.best is None else value - state.best
-    gain = gain if higher_is_better or state.best is None else -gain
+    name, value, higher_is_better = deciding_figure(scores, options)
+    metric = options.metric or name
+    best = state.best if state.metric in (None, metric) else None
+    if best is None or math.isnan(best):
+        gain = math.inf
+    else:
+        gain = value - best if higher_is_better else best - value
     if gain >= 0:
         state = replace(state, best=value, best_step=state.step)
     without = 0 if gain > 0 else state.without_better + 1
-    return replace(state, validated=state.step, without_better=without)
+    return replace(state, validated=state.step, without_better=without, metric=metric)

@@ -66,14 +66,30 @@ def overlaps(
     definition: an object within a crowd overlaps it by 1.
 
     Raises:
-        InputError: masks are asked for and an object has none, or it is of another picture's size.
+        InputError: masks are asked for and an object has none, or two that may overlap are of
+            pictures of different sizes.
     """
     if not found or not truth:
         return np.zeros((len(found), len(truth)))
     crowd = np.array([item.crowd for item in truth], np.bool_)
     if shape == "box":
         return _box_overlaps(_corners(found), _corners(truth), crowd)
-    return np.array([[_mask_overlap(one, item) for item in truth] for one in found])
+    pairs = np.zeros((len(found), len(truth)))
+    spans = [_columns(_mask(item)) for item in truth]
+    for row, one in enumerate(found):
+        first, last = _columns(_mask(one))
+        for place, (item, (left, right)) in enumerate(zip(truth, spans, strict=True)):
+            if first <= right and left <= last:  # of many objects few share a column
+                pairs[row, place] = _mask_overlap(one, item)
+    return pairs
+
+
+def _columns(mask: Mask) -> tuple[int, int]:
+    """The first and the last column of a mask, in pixels; of an empty one none, as (1, 0)."""
+    counts = mask.counts
+    after = counts[-1] if len(counts) % 2 else 0
+    last = mask.width * mask.height - after - 1
+    return (counts[0] // mask.height, last // mask.height) if len(counts) > 1 else (1, 0)
 
 
 def mask_intersection(a: Mask, b: Mask) -> int:

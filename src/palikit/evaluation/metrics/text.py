@@ -60,10 +60,15 @@ def is_exact(
 def character_error_rate(found: Sequence[str], answers: Sequence[Answers]) -> ErrorRate:
     """Edits of characters over all texts: `jiwer.cer`, and the CER of antoniorv6/SMT.
 
-    Of several answers the one with the lowest rate is taken. Case and space count; characters are
-    Unicode code points.
+    Of several answers the one with the lowest rate is taken. Case and space count, but not space at
+    the ends; characters are Unicode code points.
     """
-    return _pooled([_nearest(text, right) for text, right in zip(found, answers, strict=True)])
+    return _pooled(
+        [
+            _nearest(text.strip(), [each.strip() for each in right])
+            for text, right in zip(found, answers, strict=True)
+        ]
+    )
 
 
 def word_error_rate(found: Sequence[str], answers: Sequence[Answers]) -> ErrorRate:
