@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from palikit.adapters import find_source, merge_adapter
+from palikit.adapters import Source, find_source, merge_adapter
 from palikit.checkpoints import Checkpoint, find_tokenizer, load_checkpoint
 from palikit.checkpoints.layout import find_files
 from palikit.errors import CheckpointError, InputError
@@ -79,7 +79,7 @@ def load_with(model: str, options: LoadOptions) -> Predictor:
         raise InputError("the name of the model is empty: give a folder, a file or owner/name")
     source = find_source(model, options.revision, options.adapter)
     find_files(source.path)  # what holds no weights is told before a tokenizer is missed there
-    text = Tokenizer.load(_tokenizer_path(source.path, options.tokenizer))
+    text = Tokenizer.load(_tokenizer_path(source, options.tokenizer))
     checkpoint = load_checkpoint(
         source.path,
         dtype=pick_dtype(options.dtype),
@@ -98,7 +98,7 @@ def load_with(model: str, options: LoadOptions) -> Predictor:
         name=model,
         coordinates=options.coordinates,
         mask_edges=options.mask_edges,
-        mask_codec=_mask_codec(source.path, options.mask_codec),
+        mask_codec=_mask_codec(source, options.mask_codec),
     )
 
 
@@ -129,11 +129,22 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def _tokenizer_path(checkpoint: Path, given: str | None) -> Path:
-    found = Path(given) if given is not None else find_tokenizer(checkpoint)
+def tokenizer_of(source: Source) -> Path | None:
+    """The tokenizer beside a model or its adapter; None without one."""
+    return next(filter(None, map(find_tokenizer, source.folders)), None)
+
+
+def mask_codec_of(source: Source) -> Path | None:
+    """The mask codec beside a model or its adapter; None without one."""
+    places = (folder / name for folder in source.folders for name in MASK_CODEC_NAMES)
+    return next((file for file in places if file.is_file()), None)
+
+
+def _tokenizer_path(source: Source, given: str | None) -> Path:
+    found = Path(given) if given is not None else tokenizer_of(source)
     if found is None:
         raise CheckpointError(
-            f"{checkpoint} has no tokenizer.json beside its weights: copy it there from a "
+            f"{source.path} has no tokenizer.json beside its weights: copy it there from a "
             "PaliGemma checkpoint, or give one as tokenizer (--tokenizer)"
         )
     return found
@@ -151,9 +162,6 @@ def _check_tokenizer(text: Tokenizer, checkpoint: Checkpoint) -> None:
         )
 
 
-def _mask_codec(checkpoint: Path, given: str | None) -> MaskCodec | None:
-    if given is not None:
-        return load_mask_codec(Path(given))
-    folder = checkpoint if checkpoint.is_dir() else checkpoint.parent
-    beside = [folder / name for name in MASK_CODEC_NAMES if (folder / name).is_file()]
-    return load_mask_codec(beside[0]) if beside else None
+def _mask_codec(source: Source, given: str | None) -> MaskCodec | None:
+    file = Path(given) if given is not None else mask_codec_of(source)
+    return None if file is None else load_mask_codec(file)

@@ -24,6 +24,13 @@ class Source:
     adapter: Adapter | None = None
     remark: str | None = None
 
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Where a tokenizer and a mask codec are looked for: beside the adapter, then the base."""
+        base = self.path if self.path.is_dir() else self.path.parent
+        own = None if self.adapter is None else self.adapter.path
+        return (base,) if own is None else (own, base)
+
 
 def find_source(model: str, revision: str | None = None, adapter: str | None = None) -> Source:
     """Find a model and read its adapter; names on the Hugging Face Hub are fetched once.

@@ -36,8 +36,8 @@ def merge(ctx: click.Context, model: str, adapter: str, output: str) -> None:
     import torch
 
     from palikit.adapters import changes_nothing, find_source, merge_adapter
-    from palikit.checkpoints import find_tokenizer, load_checkpoint, save_checkpoint
-    from palikit.loading import MASK_CODEC_NAMES, pick_dtype
+    from palikit.checkpoints import load_checkpoint, save_checkpoint
+    from palikit.loading import mask_codec_of, pick_dtype, tokenizer_of
 
     source = find_source(model, options.revision, adapter)
     if source.adapter is None:
@@ -46,12 +46,10 @@ def merge(ctx: click.Context, model: str, adapter: str, output: str) -> None:
         source.path, dtype=pick_dtype(options.dtype), device=torch.device("cpu")
     )
     merge_adapter(checkpoint.model, source.adapter)
-    tokenizer = Path(options.tokenizer) if options.tokenizer else find_tokenizer(source.path)
+    tokenizer = Path(options.tokenizer) if options.tokenizer else tokenizer_of(source)
     save_checkpoint(checkpoint.model, folder, tokenizer_file=tokenizer)
-    beside = source.path if source.path.is_dir() else source.path.parent
-    for name in MASK_CODEC_NAMES:
-        if (beside / name).is_file():
-            shutil.copyfile(beside / name, folder / name)
+    if (codec := mask_codec_of(source)) is not None:
+        shutil.copyfile(codec, folder / codec.name)
     layers = len(source.adapter.layers)
     click.echo(f"wrote {output}: {layers} layer{'' if layers == 1 else 's'} changed")
     if source.remark is not None:

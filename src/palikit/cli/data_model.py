@@ -12,6 +12,7 @@ from palikit.options import LoadOptions
 from palikit.results import Segments
 
 if TYPE_CHECKING:
+    from palikit.adapters import Source
     from palikit.checkpoints import Inspection
     from palikit.data.rows import Encode
     from palikit.recipes import ModelSize
@@ -98,13 +99,6 @@ def outline_encoder(file: Path) -> "Encode":
     return mask_encoder(load_mask_codec(file))
 
 
-def codec_beside(folder: Path) -> Path | None:
-    """The mask codec in the folder of a model; None without one."""
-    from palikit.loading import MASK_CODEC_NAMES
-
-    return next((file for name in MASK_CODEC_NAMES if (file := folder / name).is_file()), None)
-
-
 def open_data_model(model: str | None, options: LoadOptions) -> DataModel:
     """Of a model, or of a tokenizer file alone, what has to do with data; no weight is read.
 
@@ -117,15 +111,17 @@ def open_data_model(model: str | None, options: LoadOptions) -> DataModel:
         return _data_model(options, size, _PATCH, text_limit(size), None)
     from palikit.adapters import find_source
     from palikit.checkpoints import inspect_checkpoint
+    from palikit.loading import mask_codec_of
 
-    path = find_source(model, options.revision).path
+    source = find_source(model, options.revision)
+    path = source.path
     found = inspect_checkpoint(path)
     size = options.image_size or found.image_size
     patch = found.config.vision_config.patch_size
     text = found.release.text_length if found.release else text_limit(size)
     if options.tokenizer is None:
-        options = replace(options, tokenizer=str(_tokenizer_beside(path)))
-    known = _data_model(options, size, patch, text, path if path.is_dir() else path.parent)
+        options = replace(options, tokenizer=str(_tokenizer_beside(source)))
+    known = _data_model(options, size, patch, text, mask_codec_of(source))
     return replace(known, size=_released_size(found))
 
 
@@ -138,7 +134,7 @@ def _released_size(found: "Inspection") -> "ModelSize | None":
 
 
 def _data_model(
-    options: LoadOptions, size: int, patch: int, text: int, folder: Path | None
+    options: LoadOptions, size: int, patch: int, text: int, codec: Path | None
 ) -> DataModel:
     if size % patch:
         raise InputError(f"--image-size is {size}: it must be a multiple of the patch size {patch}")
@@ -147,17 +143,17 @@ def _data_model(
         size,
         (size // patch) ** 2,
         text,
-        _mask_codec_file(options.mask_codec, folder),
+        Path(options.mask_codec) if options.mask_codec is not None else codec,
     )
 
 
-def _tokenizer_beside(path: Path) -> Path:
-    from palikit.checkpoints import find_tokenizer
+def _tokenizer_beside(source: "Source") -> Path:
+    from palikit.loading import tokenizer_of
 
-    found = find_tokenizer(path)
+    found = tokenizer_of(source)
     if found is None:
         raise CheckpointError(
-            f"{path} has no tokenizer.json beside its weights: give one with --tokenizer"
+            f"{source.path} has no tokenizer.json beside its weights: give one with --tokenizer"
         )
     return found
 
@@ -166,9 +162,3 @@ def _tokenizer(file: str | None) -> "Tokenizer | None":
     from palikit.tokenizer import Tokenizer
 
     return None if file is None else Tokenizer.load(Path(file))
-
-
-def _mask_codec_file(file: str | None, folder: Path | None) -> Path | None:
-    if file is not None:
-        return Path(file)
-    return None if folder is None else codec_beside(folder)

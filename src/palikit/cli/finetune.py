@@ -238,7 +238,7 @@ def _loading_words(ctx: click.Context, options: FinetuneOptions) -> str:
     """Options of loading that were given and that the finished model does not know by itself."""
     names = ["resize", "coordinates", "mask_edges"]
     if options.adapters is not None:
-        names += ["image_size", "tokenizer", "mask_codec"]
+        names.append("image_size")
     values = {name: str(getattr(options.loading, name)) for name in names if is_typed(ctx, name)}
     words = [f" --{name.replace('_', '-')} {shlex.quote(value)}" for name, value in values.items()]
     return "".join(words)

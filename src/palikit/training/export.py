@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from palikit.checkpoints import save_checkpoint
+from palikit.loading import MASK_CODEC_NAMES
 from palikit.model.paligemma import PaliGemma
 from palikit.train_options import TrainOptions
 from palikit.training.result import Origin
@@ -44,22 +45,32 @@ def export_model(model: PaliGemma, folder: Path, origin: Origin, dtype: torch.dt
     save_checkpoint(
         model, folder, tokenizer_file=origin.tokenizer_file, dtype=dtype, overwrite=True
     )
-    codec = origin.mask_codec_file
-    if codec is not None and not (folder / codec.name).exists():
-        half = folder / f".{codec.name}"
-        shutil.copyfile(codec, half)
-        half.replace(folder / codec.name)
+    if origin.mask_codec_file is not None:
+        _put_codec(origin.mask_codec_file, folder)
 
 
 def export_adapter(adapter: "Adapter", folder: Path, origin: Origin) -> None:
-    """Write an adapter in the place of the one before."""
+    """Write an adapter in the place of the one before, with all that its base may come without."""
     from palikit.adapters import write_adapter
 
     new, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
     for left in (new, old):  # by a process that was killed
         shutil.rmtree(left, ignore_errors=True)
     write_adapter(replace(adapter, revision=origin.revision), new, origin.name)
+    if origin.tokenizer_file is not None:
+        shutil.copyfile(origin.tokenizer_file, new / f"tokenizer{origin.tokenizer_file.suffix}")
+    if origin.mask_codec_file is not None:
+        _put_codec(origin.mask_codec_file, new)
     if folder.exists():
         folder.replace(old)
     new.replace(folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _put_codec(file: Path, folder: Path) -> None:
+    """Copy a mask codec into a folder, under a name that it is looked for under."""
+    target = folder / (file.name if file.name in MASK_CODEC_NAMES else f"mask_codec{file.suffix}")
+    if not target.exists():
+        half = folder / f".{target.name}"
+        shutil.copyfile(file, half)
+        half.replace(target)

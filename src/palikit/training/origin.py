@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from palikit.adapters import find_source
-from palikit.checkpoints import find_tokenizer
 from palikit.checkpoints.hub import HubName, locate
-from palikit.loading import MASK_CODEC_NAMES
+from palikit.loading import mask_codec_of, tokenizer_of
 from palikit.published import BUILT_IN
 from palikit.training.result import Origin
 
@@ -31,16 +30,14 @@ def origin_of(
         InputError: a revision of a path.
     """
     source = find_source(model, revision)
-    folder = source.path if source.path.is_dir() else source.path.parent
-    codecs = [Path(mask_codec)] if mask_codec else [folder / name for name in MASK_CODEC_NAMES]
     place = locate(model, revision)
     named = place if isinstance(place, HubName) else None
     # The folder of an adapter names its base, and may be used from anywhere.
     name = model if model == BUILT_IN else str(Path(model).resolve())
     return Origin(
         name if named is None else named.name,
-        Path(tokenizer) if tokenizer else find_tokenizer(source.path),
-        next((file for file in codecs if file.is_file()), None),
+        Path(tokenizer) if tokenizer else tokenizer_of(source),
+        Path(mask_codec) if mask_codec else mask_codec_of(source),
         is_adapter=source.adapter is not None,
         revision=None if named is None else named.revision,
     )

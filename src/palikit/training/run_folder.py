@@ -84,18 +84,26 @@ class RunFolder:
     def latest(self) -> Path | None:
         """The latest checkpoint, None before the first.
 
+        Where a person removed it, it is the newest that is left: all that are there are whole.
+
         Raises:
-            CheckpointError: its folder is gone.
+            CheckpointError: its folder is gone, and there is no other.
         """
-        if not (self.path / "latest.json").is_file():
-            return None
-        folder = self.path / str(read_json(self.path / "latest.json").get("checkpoint"))
-        if not folder.is_dir():
+        named = self._named_latest()
+        if named is None or named.is_dir():
+            return named
+        left = self._checkpoints()
+        if not left:
             raise CheckpointError(
-                f"{self.path / 'latest.json'} names {folder}, which is gone: put it back, write "
-                "the name of another checkpoint there, or begin anew with --overwrite"
+                f"{self.path / 'latest.json'} names {named}, which is gone, and there is no "
+                "other checkpoint: put it back, or begin anew with --overwrite"
             )
-        return folder
+        return left[-1]
+
+    def missing(self) -> Path | None:
+        """The checkpoint that should be the latest and is gone; None where nothing is."""
+        named = self._named_latest()
+        return named if named is not None and not named.is_dir() else None
 
     def point_to_latest(self, step: int) -> None:
         """Make the checkpoint of a step, which is whole, the one to resume from."""
@@ -120,10 +128,19 @@ class RunFolder:
         for folder_left in folder.glob(".step-*.tmp"):
             shutil.rmtree(folder_left, ignore_errors=True)
         last = step_of(latest) if latest is not None else 0
-        there = sorted(folder.glob("step-*"), key=step_of)
+        there = self._checkpoints()
         past = [each for each in there if step_of(each) <= last]
         for old in {*there} - {*past[-keep:]}:
             shutil.rmtree(old, ignore_errors=True)
+
+    def _named_latest(self) -> Path | None:
+        if not (self.path / "latest.json").is_file():
+            return None
+        return self.path / str(self.read("latest").get("checkpoint"))
+
+    def _checkpoints(self) -> list[Path]:
+        """All that are there, the earliest first."""
+        return sorted((self.path / "checkpoints").glob("step-*"), key=step_of)
 
     def append(self, row: dict[str, Any]) -> None:
         """Add a line to `metrics.jsonl`."""

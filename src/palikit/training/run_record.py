@@ -14,6 +14,7 @@ import torch
 from palikit.errors import InputError
 from palikit.model.paligemma import PaliGemma
 from palikit.train_options import LoraOptions, LossOptions, TrainOptions
+from palikit.training.precision import compute_dtype
 
 FREE = frozenset(
     {
@@ -32,7 +33,8 @@ FREE = frozenset(
         "worker_processes",
     }
 )
-"""Options that a resumed run may change: the weights come out the same, up to rounding."""
+"""Options that a resumed run may change: the weights come out the same, up to rounding. Parts of a
+step draw the random numbers of dropout anew, so `accumulation` is free only without any."""
 
 _SAMPLE = 1024
 """Values of each weight that the fingerprint of a model is made of."""
@@ -79,7 +81,7 @@ def run_record(
         processes: that train together.
     """
     return {
-        "options": options_record(options, loss, lora),
+        "options": options_record(options, loss, lora, device),
         "model": {"name": name, "fingerprint": model_fingerprint(model)},
         "pictures": pictures,
         "data": {"examples": examples, "fingerprint": data},
@@ -93,11 +95,28 @@ def run_record(
 
 
 def options_record(
-    options: TrainOptions, loss: LossOptions, lora: LoraOptions | None
+    options: TrainOptions, loss: LossOptions, lora: LoraOptions | None, device: torch.device
 ) -> dict[str, Any]:
-    """All options by name; what has no meaning for the run is left out."""
+    """All options by name; what has no meaning for the run is left out.
+
+    The precision is the one that products have on the device, for "auto" says it of none.
+    """
     adapters = {} if lora is None else asdict(lora)
-    return {**asdict(options), **asdict(loss), **adapters}
+    precision = str(compute_dtype(options.precision, device)).removeprefix("torch.")
+    return {**asdict(options), "precision": precision, **asdict(loss), **adapters}
+
+
+def resumed_record(old: dict[str, Any], new: dict[str, Any], step: int) -> dict[str, Any]:
+    """The content of `run.json` after a resumption: what it was, and when and how it goes on.
+
+    Args:
+        old: what is there.
+        new: as `run_record` gives it now.
+        step: how many are done.
+    """
+    told = {name: new[name] for name in ("command", "versions", "device", "processes")}
+    again = {"step": step, "at": new["begun"], **told}
+    return {**old, "resumed": [*old.get("resumed", []), again]}
 
 
 def check_same_run(old: dict[str, Any], new: dict[str, Any]) -> None:
@@ -107,10 +126,13 @@ def check_same_run(old: dict[str, Any], new: dict[str, Any]) -> None:
         InputError: another model, other data or options; the message names all that differ.
     """
     before, now = json.loads(json.dumps(old["options"])), json.loads(json.dumps(new["options"]))
+    if before.get("precision") == "auto":  # was not always resolved
+        before["precision"] = "bfloat16" if old["device"].startswith("cuda") else "float32"
+    free = FREE - {"accumulation"} if now["dropout"] or now.get("lora_dropout") else FREE
     differing = [
         f"{name} was {before.get(name)!r} and is {now.get(name)!r}"
         for name in sorted(before.keys() | now.keys())
-        if name not in FREE and before.get(name) != now.get(name)
+        if name not in free and before.get(name) != now.get(name)
     ]
     for part, what in (("model", "the weights of the model"), ("data", "the examples")):
         if old[part]["fingerprint"] != new[part]["fingerprint"]:

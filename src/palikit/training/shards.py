@@ -117,5 +117,6 @@ def _opened(file: Path) -> Any:
 
 def _damaged(file: Path, error: Exception) -> CheckpointError:
     return CheckpointError(
-        f"{file} is damaged or missing ({error}): remove its folder to resume from the one before"
+        f"{file} is damaged or missing ({error}): remove {file.parent} and resume again, which goes "
+        "on from the checkpoint before it"
     )
