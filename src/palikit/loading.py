@@ -1,6 +1,7 @@
 """`load`: from the name of a model to a `Predictor`."""
 
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -136,7 +137,12 @@ def tokenizer_of(source: Source) -> Path | None:
 
 def mask_codec_of(source: Source) -> Path | None:
     """The mask codec beside a model or its adapter; None without one."""
-    places = (folder / name for folder in source.folders for name in MASK_CODEC_NAMES)
+    return mask_codec_in(source.folders)
+
+
+def mask_codec_in(folders: Iterable[Path]) -> Path | None:
+    """The mask codec in the first of some folders that has one; None without one."""
+    places = (folder / name for folder in folders for name in MASK_CODEC_NAMES)
     return next((file for file in places if file.is_file()), None)
 
 

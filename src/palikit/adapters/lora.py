@@ -10,6 +10,7 @@ from palikit.adapters.merging import merge_adapter
 from palikit.adapters.trainable import is_low_rank
 from palikit.errors import CheckpointError, InputError, MissingExtraError
 from palikit.model.paligemma import PaliGemma
+from palikit.model.sharded import whole
 from palikit.quantization import quiet_bitsandbytes
 from palikit.train_options import LoraOptions
 
@@ -205,11 +206,9 @@ def _trained_whole(model: PaliGemma) -> tuple[FullWeight, ...]:
     )
 
 
-def _whole(weight: Any) -> Tensor:
-    """A weight of its own memory, gathered where it is sharded."""
-    gather = getattr(weight, "full_tensor", None)
-    whole: Tensor = weight if gather is None else gather()
-    return whole.detach().clone()
+def _whole(weight: Tensor) -> Tensor:
+    """A weight of its own memory."""
+    return whole(weight).detach().clone()
 
 
 def _inside(model: PaliGemma, name: str) -> str:

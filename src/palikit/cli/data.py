@@ -10,7 +10,7 @@ import click
 
 from palikit.cli.command import Command, remark, write_examples
 from palikit.cli.data_check import check, show
-from palikit.cli.data_model import codec_beside, outline_encoder
+from palikit.cli.data_model import outline_encoder
 from palikit.cli.options import options_of, read_options
 from palikit.data.options import ConvertOptions, Format, RenderOptions
 from palikit.errors import InputError
@@ -132,6 +132,7 @@ def _encoder(mask_codec: str | None, model: str | None) -> "Encode":
     Raises:
         InputError: neither was given, or there is none beside the model.
     """
+    from palikit.loading import mask_codec_in
     from palikit.published import BUILT_IN, BUILT_IN_FOLDER
 
     if mask_codec is not None:
@@ -142,8 +143,7 @@ def _encoder(mask_codec: str | None, model: str | None) -> "Encode":
             "--mask-codec (vae-oid.npz), or a model that has one with --model"
         )
     place = BUILT_IN_FOLDER if model == BUILT_IN else Path(model)
-    folder = place if place.is_dir() else place.parent
-    file = codec_beside(folder)
+    file = mask_codec_in([place if place.is_dir() else place.parent])
     if file is None:
         raise InputError(
             f"there is no mask codec beside {model}: name its file, such as vae-oid.npz, with "

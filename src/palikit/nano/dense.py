@@ -159,8 +159,8 @@ class DenseReading(nn.Module):
 def _by_patch(values: Tensor) -> Tensor:
     """[B, cells * cells, ...] in raster order -> [B, I, CELLS * CELLS, ...]."""
     grid = round(values.shape[1] ** 0.5) // CELLS
-    cells = values.unflatten(1, (grid, CELLS, grid, CELLS)).transpose(2, 3)
-    return cells.flatten(3, 4).flatten(1, 2)
+    cells = values.reshape(len(values), grid, CELLS, grid, CELLS, *values.shape[2:])
+    return cells.transpose(2, 3).flatten(3, 4).flatten(1, 2)
 
 
 def _named(values: Tensor, names: Tensor) -> Tensor:

@@ -3,14 +3,20 @@
 import signal
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import (
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 from contextlib import closing
 from dataclasses import dataclass, replace
 from multiprocessing import get_all_start_methods, get_context
 
 import torch
 
-from palikit.errors import InputError
+from palikit.errors import InputError, PaliKitError
 from palikit.model.inputs import ModelInputs
 from palikit.processor import Processor, Query
 from palikit.train_options import LossOptions, TrainOptions
@@ -93,11 +99,24 @@ class Batches:
         """The batches of steps first .. end - 1 in order, the next ones being prepared meanwhile.
 
         An error in a batch is raised when its turn comes.
+
+        Raises:
+            PaliKitError: a process that prepared them was ended from outside.
         """
-        workers = self.options.num_workers
-        if not workers:
+        if not self.options.num_workers:
             yield from map(self._ready, range(first, end))
             return
+        try:
+            yield from self._by_workers(first, end)
+        except BrokenExecutor:
+            raise PaliKitError(
+                "a process that prepared batches was ended from outside, most often for want of "
+                "memory: run the same command with --resume and a lower num_workers, or without "
+                "worker_processes"
+            ) from None
+
+    def _by_workers(self, first: int, end: int) -> Generator[Batch, None, None]:
+        workers = self.options.num_workers
         waiting: deque[Future[Batch]] = deque()
         with closing(_Workers(self, workers)) as pool:
             for step in range(first, end):

@@ -23,12 +23,12 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from palikit.adapters import adapter_of
 from palikit.errors import InputError, PaliKitError
 from palikit.model.paligemma import PaliGemma
+from palikit.model.sharded import whole
 from palikit.scores import Scores
 from palikit.train_options import TrainOptions
 from palikit.training.export import export_adapter, export_model
 from palikit.training.loss import TrainingModel
 from palikit.training.optimizer_state import state_tensors
-from palikit.training.parts import whole
 from palikit.training.result import Origin
 from palikit.training.run_folder import RunFolder, opened_run
 from palikit.training.sharding import cut, put_together

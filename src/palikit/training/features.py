@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -58,6 +58,10 @@ class FeatureStore:
             digests = _digests_of(shard)
             self._places |= {digest: (shard, row) for row, digest in enumerate(digests)}
         self._opened = cache(_features_of)
+
+    def __reduce__(self) -> "tuple[type[FeatureStore], tuple[Path]]":
+        """To another process goes the folder alone: it opens the files by itself."""
+        return FeatureStore, (self._folder,)
 
     def __contains__(self, digest: str) -> bool:
         return digest in self._places
@@ -105,6 +109,18 @@ class FeatureProcessor(Processor):
         return torch.stack([self.store.get(picture.info[_DIGEST]) for picture in pictures])
 
 
+@dataclass(frozen=True)
+class _StandIns:
+    """Opens, in place of a picture, one that carries the digest of its file."""
+
+    digests: Mapping[Path, str]
+
+    def __call__(self, path: Path) -> Image.Image:
+        picture = Image.new("RGB", (1, 1))
+        picture.info[_DIGEST] = self.digests[path]
+        return picture
+
+
 def with_kept_features(
     source: Examples | Mixture,
     processor: Processor,
@@ -135,13 +151,7 @@ def with_kept_features(
     store = FeatureStore(folder / _key(model, processor, dtype))
     files = {path: file_digest(path) for rows in examples for path in _files(rows.rows)}
     _compute_missing(store, files, processor, model, dtype, on_remark)
-
-    def stand_in(path: Path) -> Image.Image:
-        picture = Image.new("RGB", (1, 1))
-        picture.info[_DIGEST] = files[path]
-        return picture
-
-    kept = [RowExamples(rows.rows, stand_in) for rows in examples]
+    kept = [RowExamples(rows.rows, _StandIns(files)) for rows in examples]
     new = FeatureProcessor(processor.tokenizer, processor.image_size, processor.resize, store)
     if isinstance(source, Mixture):
         return Mixture(tuple(zip(kept, (weight for _, weight in parts), strict=True))), new

@@ -105,6 +105,11 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate * group[MULTIPLIER]
 
 
+def decays(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether any weight loses a share at each step."""
+    return any(group["weight_decay"] > 0 for group in optimizer.param_groups)
+
+
 def _groups(weights: dict[str, nn.Parameter], options: TrainOptions) -> list[dict[str, Any]]:
     """Weights of one multiplier and one decay together, in the order of their names' first."""
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}

@@ -1,8 +1,5 @@
 """What a process holds of a tensor: all of it, or its rows of one that is cut among processes.
 
-A cut tensor is a `DTensor`. It is known here by what it can do, for the import of its class takes
-longer than a single process, which has none, should wait.
-
 Axes: rows are those of a tensor's first axis, along which all are cut.
 """
 
@@ -10,11 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-
-def whole(tensor: Tensor) -> Tensor:
-    """A tensor itself, or gathered where it is cut, which every process must take part in."""
-    found: Tensor = _cut(tensor).full_tensor() if is_cut(tensor) else tensor
-    return found
+from palikit.model.sharded import is_cut
 
 
 def own_part(tensor: Tensor) -> Tensor:
@@ -31,11 +24,6 @@ def own_rows(tensor: Tensor) -> slice:
     starts = row_starts(tensor.shape[0], mesh.size())
     rank = mesh.get_local_rank()
     return slice(starts[rank], starts[rank + 1])
-
-
-def is_cut(tensor: Tensor) -> bool:
-    """Whether a tensor is spread over processes."""
-    return hasattr(tensor, "full_tensor")
 
 
 def row_starts(rows: int, processes: int) -> list[int]:

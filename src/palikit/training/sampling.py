@@ -5,8 +5,9 @@ at a step needs nothing but its number to go on with the same examples, and each
 processes finds its own part of a batch by itself.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -46,7 +47,7 @@ def place_of(position: int, sizes: tuple[int, ...], shares: tuple[float, ...], s
     part, own = (0, position) if len(sizes) == 1 else _part_of(position, shares, seed)
     size = sizes[part]
     epoch, offset = divmod(own, size)
-    index = offset if size > MAX_SHUFFLED else int(_order(seed, part, epoch, size)[offset])
+    index = offset if size > MAX_SHUFFLED else int(_orders(seed, part, size)(epoch)[offset])
     return Place(part, index, own)
 
 
@@ -90,7 +91,15 @@ def _block(
     return parts, earlier
 
 
-@lru_cache(maxsize=16)
-def _order(seed: int, part: int, epoch: int, size: int) -> npt.NDArray[np.int64]:
+@lru_cache(maxsize=BLOCK // 2)
+def _orders(seed: int, part: int, size: int) -> Callable[[int], npt.NDArray[np.int64]]:
+    """The orders of a data set by epoch; two are kept, for workers may be on both sides of an end.
+
+    As many data sets are kept as a mixture may have: one let go would be shuffled for each example.
+    """
+    return lru_cache(maxsize=2)(partial(_order, seed, part, size))
+
+
+def _order(seed: int, part: int, size: int, epoch: int) -> npt.NDArray[np.int64]:
     """int64[size]: the order of a data set's examples in one of its epochs."""
     return np.random.default_rng((seed, part, epoch, 2)).permutation(size)

@@ -18,8 +18,8 @@ from torch.distributed.tensor import DTensor
 from palikit.adapters import adapter_of, merge_adapter
 from palikit.adapters.trainable import is_low_rank
 from palikit.model.paligemma import PaliGemma
+from palikit.model.sharded import whole
 from palikit.training.loss import TrainingModel
-from palikit.training.parts import whole
 from palikit.training.precision import cast_weights
 
 

@@ -27,7 +27,8 @@ from torch import Tensor
 
 from palikit.checkpoints.layout import read_json
 from palikit.errors import CheckpointError
-from palikit.training.parts import is_cut, own_part, row_starts
+from palikit.model.sharded import is_cut
+from palikit.training.parts import own_part, row_starts
 
 
 def write_whole(folder: Path, kind: str, tensors: Mapping[str, Tensor]) -> None:
@@ -117,6 +118,6 @@ def _opened(file: Path) -> Any:
 
 def _damaged(file: Path, error: Exception) -> CheckpointError:
     return CheckpointError(
-        f"{file} is damaged or missing ({error}): remove {file.parent} and resume again, which goes "
-        "on from the checkpoint before it"
+        f"{file} is damaged or missing ({error}): remove {file.parent} and resume again, from "
+        "the checkpoint before it"
     )

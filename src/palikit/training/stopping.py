@@ -3,12 +3,18 @@
 import math
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
 
 from palikit.scores import Scores
 from palikit.train_options import TrainOptions
 from palikit.training.state import RunState
+
+
+class Stopped(BaseException):
+    """What goes on for long is given up, for the run is to end; no error."""
 
 
 class StopSignal:
@@ -18,6 +24,7 @@ class StopSignal:
     """
 
     is_set = False
+    _is_at_once = False
 
     def __enter__(self) -> "StopSignal":
         self._earlier = {}
@@ -30,10 +37,27 @@ class StopSignal:
         for number, handler in self._earlier.items():
             signal.signal(number, handler)
 
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Inside the block, the first signal raises, too, or did before it.
+
+        Raises:
+            Stopped: there was one.
+        """
+        self._is_at_once = True
+        try:
+            if self.is_set:
+                raise Stopped
+            yield
+        finally:
+            self._is_at_once = False
+
     def _take(self, number: int, _frame: FrameType | None) -> None:
         if self.is_set and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.is_set = True
+        if self._is_at_once:
+            raise Stopped
 
 
 def deciding_figure(scores: Scores, options: TrainOptions) -> tuple[str, float, bool]:
