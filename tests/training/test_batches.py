@@ -1,5 +1,7 @@
 """Batches and the steps made of them."""
 
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from palikit.errors import InputError
+from palikit.errors import InputError, PaliKitError
 from palikit.processor import Processor, Query
 from palikit.train_options import LossOptions
 from palikit.training.batches import Batch, Batches
@@ -43,6 +45,24 @@ def test_processes_prepare_the_same_batches() -> None:
     made = batches(num_workers=2, worker_processes=True)
     with_processes = [texts(batch) for batch in made.between(0, 4)]
     assert with_processes == [texts(made.at(step)) for step in range(4)]
+
+
+class Greedy(Toy):
+    """Takes more memory than there is, in the process that prepares batches alone."""
+
+    def __init__(self) -> None:
+        self.owner = os.getpid()
+
+    def query(self, index: int, random: np.random.Generator) -> Query:
+        if os.getpid() != self.owner:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().query(index, random)
+
+
+def test_a_process_that_is_killed_is_told_in_a_sentence() -> None:
+    made = batches(source=Greedy(), num_workers=1, worker_processes=True)
+    with pytest.raises(PaliKitError, match=r"for want of memory: .*--resume"):
+        list(made.between(0, 4))
 
 
 def test_parts_hold_the_examples_of_the_whole() -> None:

@@ -232,6 +232,13 @@ def test_a_signal_to_one_stops_all_at_the_same_step(two: Path) -> None:
 
 
 @pytest.mark.e2e
+def test_a_signal_in_a_validation_stops_all_after_its_step(two: Path) -> None:
+    ended = outcomes(two, "given up")
+    assert {(each.get("ending"), each.get("step")) for each in ended} == {("interrupted", 2)}
+    assert learnt(two / "given-up", 2)
+
+
+@pytest.mark.e2e
 def test_an_existing_run_is_refused_by_all(two: Path) -> None:
     first, second = outcomes(two, "exists")
     assert (first["error"], second["error"]) == ("InputError", "FollowedError")

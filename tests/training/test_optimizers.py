@@ -1,6 +1,8 @@
 """Learning rates, decay and what learns."""
 
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +16,7 @@ from palikit.training.optimizers import build_optimizer, set_rate
 from palikit.training.schedules import schedule_factor
 from palikit.training.setup import number_of_steps
 from tests import tiny
+from tests.training.toy import train, with_options
 
 
 def by_name(model: PaliGemma, options: TrainOptions) -> dict[str, dict]:
@@ -55,6 +58,16 @@ def test_decay_reaches_the_matrices_that_big_vision_names_kernels() -> None:
     }
     assert "vision_tower.patch_embedding.weight" in decaying
     assert "multi_modal_projector.weight" in decaying
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_decay_that_reaches_nothing_is_told(tmp_path: Path, optimizer: str) -> None:
+    options = with_options(method="lora", weight_decay=1e-5, optimizer=optimizer, steps=1)
+    reaching = replace(options, weight_decay_on="lora")
+    for name, given, count in (("silent", options, 1), ("told", reaching, 0)):
+        told: list[str] = []
+        train(tmp_path / name, given, on_remark=told.append)
+        assert sum("no weight that learns decays" in line for line in told) == count
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd", "adamw8bit"])

@@ -7,6 +7,7 @@ import pytest
 from palikit.adapters import read_adapter
 from palikit.errors import InputError
 from palikit.loading import load
+from palikit.model.mask_codec import MaskCodec, save_mask_codec
 from palikit.train_options import LoraOptions
 from palikit.training import Origin, origin_of
 from tests import tiny
@@ -64,6 +65,23 @@ def test_a_finished_model_loads_by_itself(tmp_path: Path) -> None:
         )
         assert result.best is not None
         assert load(result.best).caption(tiny.picture()).finish_reason
+
+
+def test_a_finished_adapter_brings_what_its_base_comes_without(tmp_path: Path) -> None:
+    folder = save_tiny(tmp_path / "model", tiny.model())
+    tokenizer = (folder / "tokenizer.json").rename(tmp_path / "given.json")
+    save_mask_codec(MaskCodec(), tmp_path / "given.npz")
+    given = {"tokenizer": str(tokenizer), "mask_codec": str(tmp_path / "given.npz")}
+    for method in ("lora", "full"):
+        origin = origin_of(str(folder), **given)
+        best = train(tmp_path / method, with_options(method=method), origin=origin).best
+        assert best is not None
+        loaded = load(best)
+        assert loaded.caption(tiny.picture()).finish_reason
+        assert loaded.mask_codec is not None
+        found = origin_of(str(best))
+        assert found.tokenizer_file == best / "tokenizer.json"
+        assert found.mask_codec_file == best / "mask_codec.npz"
 
 
 def test_an_adapter_is_not_trained_on_an_adapter(tmp_path: Path) -> None:

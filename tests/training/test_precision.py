@@ -1,5 +1,6 @@
 """Dtypes of weights, products and files; kept features; memory; roles of tokens."""
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from palikit.processor import Processor, Query
 from palikit.scores import Scores
 from palikit.train_options import LoraOptions, LossOptions
 from palikit.training import Mixture, RowExamples, features
-from palikit.training.features import FeatureStore
+from palikit.training.batches import Batches
+from palikit.training.features import FeatureStore, with_kept_features
 from palikit.training.memory import estimate_memory
 from palikit.training.tokens import example_tokens
 from tests import tiny
@@ -123,6 +125,21 @@ def test_features_are_computed_once_a_picture(tmp_path: Path, rows: tuple[Row, .
     assert len(counted) == 2
     assert "features of 4 pictures" in counted[0]
     assert "features of 1 pictures" in counted[1]
+
+
+def test_kept_features_reach_processes_that_share_no_memory(
+    tmp_path: Path, rows: tuple[Row, ...]
+) -> None:
+    processor = Processor(tiny.tokenizer(), 28)
+    examples, kept = with_kept_features(
+        RowExamples(rows), processor, tiny.model(), tmp_path, torch.float32, lambda _: None
+    )
+    options = with_options(method="frozen_tower", cache_features=True)
+    made = Batches(examples, kept, options, LossOptions())
+    sent = pickle.loads(pickle.dumps(made))
+    (part,), (again,) = made.at(0).parts, sent.at(0).parts
+    assert torch.equal(part.pixel_values, again.pixel_values)
+    assert torch.equal(part.input_ids, again.input_ids)
 
 
 def test_two_runs_may_keep_features_in_one_folder_at_once(tmp_path: Path) -> None:

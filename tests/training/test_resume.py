@@ -1,12 +1,15 @@
 """A run that was stopped and resumed ends with the very weights of one that was not."""
 
+import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from palikit.errors import InputError
+from palikit.scores import Scores
 from palikit.train_options import LoraOptions
 from tests.training.toy import Killed, are_equal, kill_after, train, trained, with_options
 
@@ -69,6 +72,33 @@ def test_other_mathematics_are_refused_and_named(tmp_path: Path) -> None:
     assert "keep" not in str(refused.value)
 
 
+@pytest.mark.parametrize("place", ["decoder", "adapters"])
+def test_parts_of_a_step_may_change_only_without_dropout(tmp_path: Path, place: str) -> None:
+    share = {"decoder": 0.1, "adapters": 0.0}[place]
+    for name, lora_dropout in (("wet", 0.1), ("dry", 0.0)):
+        options = with_options(method="lora", dropout=share if name == "wet" else 0.0)
+        lora = LoraOptions(lora_dropout=lora_dropout if place == "adapters" else 0.0)
+        train(tmp_path / name, options, lora=lora)
+        changed = replace(options, accumulation=2)
+        if name == "dry":
+            assert train(tmp_path / name, changed, lora=lora, resume=True).step == 6
+            continue
+        with pytest.raises(InputError, match="accumulation was 1 and is 2"):
+            train(tmp_path / name, changed, lora=lora, resume=True)
+
+
+def test_another_precision_is_refused_however_it_was_asked_for(tmp_path: Path) -> None:
+    train(tmp_path / "run")
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["options"]["precision"] == "float32"
+    assert train(tmp_path / "run", with_options(precision="float32"), resume=True).step == 6
+    with pytest.raises(InputError, match="precision was 'float32' and is 'bfloat16'"):
+        train(tmp_path / "run", with_options(precision="bfloat16"), resume=True)
+    record["options"]["precision"] = "auto"  # as runs were recorded before
+    (tmp_path / "run" / "run.json").write_text(json.dumps(record))
+    assert train(tmp_path / "run", resume=True).step == 6
+
+
 def test_another_way_of_resizing_is_refused(tmp_path: Path) -> None:
     from palikit.processor import Processor
     from palikit.training import finetune
@@ -114,3 +144,45 @@ def test_a_signal_ends_the_run_with_a_checkpoint(tmp_path: Path, number: int) ->
     assert signal.getsignal(number) is before
     whole = trained(tmp_path / "whole")
     assert are_equal(whole, trained(tmp_path / "run", resume=True))
+
+
+class Slow:
+    """A validation that a person gives up while it answers the first of many rows."""
+
+    def __init__(self, gives_up: int) -> None:
+        self.gives_up, self.begun, self.answered = gives_up, 0, 0
+
+    def __call__(self, model, folder: Path) -> Scores:
+        assert not model.training
+        self.begun += 1
+        if self.begun == self.gives_up:
+            os.kill(os.getpid(), signal.SIGINT)
+        self.answered += 1
+        return Scores((("ap", 0.1 * self.begun),), "ap")
+
+
+@pytest.mark.parametrize("gives_up", [1, 2])  # in the middle, and after the last step
+def test_a_signal_ends_a_validation_at_once(tmp_path: Path, gives_up: int) -> None:
+    options = with_options(evaluate_every=4, checkpoint_every=9)
+    slow, told = Slow(gives_up), []
+    result = train(tmp_path / "run", options, evaluate=slow, on_remark=told.append)
+    step = (4, 6)[gives_up - 1]
+    assert (result.ending, result.step, slow.answered) == ("interrupted", step, gives_up - 1)
+    assert told[-1] == f"the validation after step {step} is left to the resumed run"
+    assert (tmp_path / "run" / "checkpoints" / f"step-{step:06d}").is_dir()
+    again = Slow(0)
+    assert train(tmp_path / "run", options, evaluate=again, resume=True).ending == "finished"
+    assert again.begun == 3 - gives_up
+    lines = map(json.loads, (tmp_path / "run" / "metrics.jsonl").read_text().splitlines())
+    assert [line["step"] for line in lines if "validation" in line] == [4, 6]
+
+
+def test_a_signal_in_a_resumed_validation_ends_the_run_too(tmp_path: Path) -> None:
+    options = with_options(evaluate_every=4, checkpoint_every=9)
+    for _ in range(2):
+        resume = (tmp_path / "run").exists()
+        result = train(tmp_path / "run", options, evaluate=Slow(1), resume=resume)
+        assert (result.ending, result.step) == ("interrupted", 4)
+    train(tmp_path / "run", options, evaluate=Slow(0), resume=True)
+    validated = trained(tmp_path / "whole", options)
+    assert are_equal(validated, trained(tmp_path / "run", options, resume=True))

@@ -231,15 +231,41 @@ def test_a_damaged_checkpoint_is_told(tmp_path: Path) -> None:
         train(tmp_path / "run", on_step=kill_after(5))
     file = tmp_path / "run" / "checkpoints" / "step-000003" / "optimizer.safetensors"
     file.write_bytes(file.read_bytes()[:100])
-    with pytest.raises(CheckpointError, match="damaged or missing"):
+    with pytest.raises(CheckpointError, match=f"damaged or missing .*: remove {file.parent} and"):
         train(tmp_path / "run", resume=True)
 
 
-def test_a_checkpoint_that_is_gone_is_told(tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_that_is_removed_costs_its_steps_alone(tmp_path: Path) -> None:
+    options = with_options(checkpoint_every=2)
+    with pytest.raises(Killed):
+        train(tmp_path / "run", options, on_step=kill_after(5))
+    gone = tmp_path / "run" / "checkpoints" / "step-000004"
+    shutil.rmtree(gone)
+    told: list[str] = []
+    model = trained(tmp_path / "run", options, resume=True, on_remark=told.append)
+    assert told[0] == f"{gone} is gone: the run goes on from {gone.with_name('step-000002')}"
+    assert are_equal(model, trained(tmp_path / "whole", options))
+    assert [row["step"] for row in metrics_of(tmp_path / "run")] == [1, 2, 3, 4, 5, 6]
+
+
+def test_checkpoints_that_are_all_gone_are_told(tmp_path: Path) -> None:
     train(tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "checkpoints")
-    with pytest.raises(CheckpointError, match="which is gone"):
+    with pytest.raises(CheckpointError, match="which is gone, and there is no other"):
         train(tmp_path / "run", resume=True)
+
+
+def test_a_resumption_is_recorded(tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        train(tmp_path / "run", on_step=kill_after(5))
+    begun = RunFolder(tmp_path / "run").read("run")
+    for _ in range(2):
+        train(tmp_path / "run", resume=True)
+    record = RunFolder(tmp_path / "run").read("run")
+    resumed = record.pop("resumed")
+    assert record == begun
+    assert [each["step"] for each in resumed] == [3, 6]
+    assert resumed[0].keys() == {"step", "at", "command", "versions", "device", "processes"}
 
 
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:

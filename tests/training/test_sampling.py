@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palikit.errors import InputError
+from palikit.training import sampling
 from palikit.training.examples import Mixture
 from palikit.training.sampling import (
     BLOCK,
@@ -85,6 +86,23 @@ def test_choices_differ_between_visits_and_are_repeatable() -> None:
 def test_a_weight_is_a_number_above_zero(weight: float) -> None:
     with pytest.raises(InputError, match="must be above 0"):
         Mixture(((Toy(), weight),))
+
+
+def test_an_order_is_shuffled_once_an_epoch_however_many_the_data_sets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shuffled: list[tuple[int, ...]] = []
+    make = sampling._order
+
+    def counted(seed: int, part: int, size: int, epoch: int):
+        shuffled.append((part, epoch))
+        return make(seed, part, size, epoch)
+
+    monkeypatch.setattr(sampling, "_order", counted)
+    sampling._orders.cache_clear()
+    for position in range(2 * BLOCK):
+        place_of(position, (1000,) * 40, (1.0,) * 40, 11)
+    assert len(shuffled) == len(set(shuffled)) == 40
 
 
 def test_random_state_of_numpy_is_left_alone() -> None:

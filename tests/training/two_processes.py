@@ -59,6 +59,12 @@ def failing(model: PaliGemma, page: Path) -> Scores:
     raise InputError(f"{page.name} fails")
 
 
+def given_up(model: PaliGemma, page: Path) -> Scores:
+    """A validation in which the process that does it is told to stop."""
+    os.kill(os.getpid(), signal.SIGINT)
+    raise AssertionError("it went on")
+
+
 def stopped(figures) -> None:
     if figures.step == 2 and os.environ["RANK"] == "1":
         os.kill(os.getpid(), signal.SIGTERM)
@@ -107,6 +113,7 @@ def trainings(out: Path, together: SeveralProcesses) -> dict[str, dict[str, obje
         "left to one": outcome(out / "left", OPTIONS, on_step=kill_after(5), **every),
         "validated": outcome(out / "validated", VALIDATED, evaluate=falling, **every),
         "failing": outcome(out / "failing", VALIDATED, evaluate=failing, **every),
+        "given up": outcome(out / "given-up", VALIDATED, evaluate=given_up, **every),
         "stopped": outcome(out / "stopped", OPTIONS, on_step=stopped, **every),
         "exists": outcome(out / "stopped", OPTIONS, **every),
         "no room": without_room(lambda: outcome(out / "no-room", OPTIONS, **every)),

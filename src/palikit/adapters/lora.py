@@ -206,7 +206,7 @@ def _trained_whole(model: PaliGemma) -> tuple[FullWeight, ...]:
     )
 
 
-def _whole(weight: Tensor) -> Tensor:
+def _whole(weight: Any) -> Tensor:
     """A weight of its own memory."""
     return whole(weight).detach().clone()
 
