@@ -85,7 +85,8 @@ of {model.image_size} px, with a tokenizer and a mask codec of its own; its file
 {size:.1f} MB and have the layout of the released checkpoints. This package trained it on scenes
 that it draws itself, and nano knows what they show: {len(KINDS)} kinds of objects
 ({", ".join(KINDS)}) in {len(COLORS)} colours, and printed capitals and digits.
-**On real pictures it is of no use** before it is fine-tuned; for those take a released checkpoint, `--model google/paligemma2-3b-mix-448`.
+**On real pictures it is of no use** before it is fine-tuned;
+for those take a released checkpoint, `--model google/paligemma2-3b-mix-448`.
 
 It answers every verb: `caption` (en, de, zh), `describe`, `answer` (what, what color, how many,
 where, is there, what does it say), `ocr`, `detect`, `segment`.
