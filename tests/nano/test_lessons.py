@@ -1,12 +1,15 @@
 """What nano is asked: prompts in the package's wording, and answers that are true."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from palikit import tasks
+from palikit.checkpoints import save_checkpoint
 from palikit.config import parameter_count
+from palikit.model.paligemma import PaliGemma
 from palikit.nano import lessons
 from palikit.nano.architecture import nano_config
 from palikit.nano.examples import SceneExamples
@@ -149,3 +152,16 @@ def test_an_example_is_a_function_of_its_number_and_randomness() -> None:
     examples = SceneExamples(160, codes)
     first, second = (examples.query(5, np.random.default_rng(1)) for _ in range(2))
     assert (first.prompt, first.suffix) == (second.prompt, second.suffix)
+
+
+@pytest.mark.parity
+def test_transformers_reads_the_tokenizer_as_it_is(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    from transformers import AutoTokenizer
+
+    file = tmp_path / "tokenizer.json"
+    file.write_text(nano_tokenizer_json(), encoding="utf-8")
+    made = PaliGemma(nano_config(tokenizer.vocabulary))
+    save_checkpoint(made, tmp_path / "model", tokenizer_file=file)
+    theirs = AutoTokenizer.from_pretrained(tmp_path / "model")
+    for text in ("detect circle ; star", "answer en how many stars are there?", "RBC ; \u732b"):
+        assert theirs(text, add_special_tokens=False)["input_ids"] == tokenizer.encode(text)

@@ -29,7 +29,7 @@ def write_side_files(
     if tokenizer_file is not None:
         name = "tokenizer.model" if tokenizer_file.suffix == ".model" else "tokenizer.json"
         shutil.copyfile(tokenizer_file, folder / name)
-        files["tokenizer_config.json"] = _tokenizer_config()
+        files["tokenizer_config.json"] = _tokenizer_config(folder / name)
         files["special_tokens_map.json"] = _special_tokens()
     for name, content in files.items():
         (folder / name).write_text(json_text(content), encoding="utf-8")
@@ -67,15 +67,27 @@ def _preprocessor_config(config: PaliGemmaConfig) -> dict[str, Any]:
     }
 
 
-def _tokenizer_config() -> dict[str, Any]:
+def _tokenizer_config(tokenizer_file: Path) -> dict[str, Any]:
     return {
         **_special_tokens(),
         "clean_up_tokenization_spaces": False,
         "model_max_length": 1000000000000000019884624838656,  # transformers' word for no limit
         "padding_side": "left",
         "processor_class": "PaliGemmaProcessor",
-        "tokenizer_class": "GemmaTokenizer",
+        "tokenizer_class": _tokenizer_class(tokenizer_file),
     }
+
+
+def _tokenizer_class(tokenizer_file: Path) -> str:
+    """What transformers reads the tokenizer as.
+
+    Its GemmaTokenizer takes vocabulary and merges alone out of a `tokenizer.json` and splits text
+    in Gemma's way; a tokenizer that splits in another way has to be taken as it is.
+    """
+    if tokenizer_file.suffix == ".model":
+        return "GemmaTokenizer"
+    model = json.loads(tokenizer_file.read_text(encoding="utf-8")).get("model", {})
+    return "PreTrainedTokenizerFast" if model.get("ignore_merges") else "GemmaTokenizer"
 
 
 def _special_tokens() -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from palikit.cli.command import remark
-from palikit.data.options import DataTask, RenderOptions
+from palikit.data.options import OBJECT_TASKS, DataTask, RenderOptions
 from palikit.errors import InputError
 from palikit.train_options import Augment
 
@@ -101,11 +101,22 @@ def training_rows(
     elif validation != NO_VALIDATION:
         kept = list(_of_split(validation, _rows(validation, render, encode), "val"))
     asked = _tasks_of([row for rows, _ in train for row in rows])
+    if task is not None:
+        _check_task(task, asked)
     known = task or asked.most_common(1)[0][0]
     codec = model.mask_codec_file if "segment" in (known, *asked) else None
     encode = encode or _encoder(codec)
     _check(train, kept, model, limit, encode)
     return TrainingRows(train, _of_task(kept, known), known, encode)
+
+
+def _check_task(task: DataTask, asked: "Counter[DataTask]") -> None:
+    """Prompts in a person's own words may be of any task but those that answer with objects."""
+    if task not in asked and (task in OBJECT_TASKS or set(asked) <= set(OBJECT_TASKS)):
+        raise InputError(
+            f"--task is {task} and the rows ask for {', '.join(sorted(asked))}: leave --task out, "
+            f"or convert the data set anew with `palikit data convert --task {task}`"
+        )
 
 
 def weighted(text: str) -> tuple[str, float | None]:

@@ -179,6 +179,8 @@ def _fixed_objects(
 def _fixed_suffix(row: Row, suffix: str) -> str:
     """The suffix without tokens that end a text, and with only what can be read and was asked."""
     text = ENDS_THE_TEXT.sub("", suffix)
+    if any(";" in each.label for each in row.objects or ()):
+        return text  # where such a label ends cannot be read: only a person can rename it
     found = read_suffix(row, text)
     if found is None:
         return text
