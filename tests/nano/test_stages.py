@@ -10,8 +10,17 @@ from safetensors.torch import load_file
 
 from palikit.model.attention import attention_reference
 from palikit.model.mask_codec import load_mask_codec
+from palikit.model.paligemma import PaliGemma
 from palikit.nano import codec_training, pretraining
-from palikit.nano.architecture import grid_waves, location_waves, small_attention
+from palikit.nano.architecture import (
+    COPYING_LAYER,
+    grid_waves,
+    location_waves,
+    nano_config,
+    small_attention,
+    start_copying_boxes,
+    start_weights,
+)
 from palikit.nano.dense import CELLS, DenseReading, cell_targets
 from palikit.nano.pretraining import PretrainingOptions, pretrain
 from palikit.nano.scenes import COLORS, KINDS, SceneOptions, draw_scene
@@ -79,6 +88,25 @@ def test_near_places_have_near_waves() -> None:
     near, far = (table[500] @ table[500 + step] for step in (1, 300))
     assert near > far
     assert grid_waves(10, 64).shape == (100, 64)
+
+
+def test_a_head_that_attends_to_an_object_says_one_edge_of_its_box(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text(nano_tokenizer_json(), encoding="utf-8")
+    vocabulary = Tokenizer.load(tmp_path / "tokenizer.json").vocabulary
+    model = PaliGemma(nano_config(vocabulary))
+    start_weights(model, vocabulary)
+    start_copying_boxes(model, torch.eye(256)[:64], torch.zeros(64))
+    box = torch.tensor([0.1, 0.25, 0.6, 0.9])
+    token = torch.cat((location_waves(box).flatten(), torch.zeros(192)))  # as the tower tells it
+    attention = model.language_model.layers[COPYING_LAYER].self_attn
+    table = model.language_model.embed_tokens.weight
+    with torch.no_grad():
+        value = attention.v_proj(model.multi_modal_projector(token)).reshape(2, 64)
+        for edge, place in enumerate(box.tolist()):
+            heads = torch.zeros(4, 64)
+            heads[edge] = value[edge // 2]
+            said = attention.o_proj(heads.flatten())[:64] @ table[:, :64].T
+            assert abs(int(said.argmax()) - vocabulary.loc_start - 1023 * place) < 16
 
 
 @pytest.mark.e2e

@@ -1,5 +1,6 @@
 """The loss against a plain one that holds all logits at once."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -26,6 +27,8 @@ OPTIONS = [
     LossOptions(mean="token", label_smoothing=0.1, padding_rows=True),
     LossOptions(softcap=True, padding_rows=True),
     LossOptions(softcap=True, label_smoothing=0.2),
+    LossOptions(location_smoothing=2.5),
+    LossOptions(location_smoothing=0.4, label_smoothing=0.2, mean="token"),
 ]
 
 
@@ -50,11 +53,25 @@ def plain_loss(model: PaliGemma, inputs: ModelInputs, options: LossOptions) -> T
         log_p = scores[b, start - 1 : end - 1].log_softmax(dim=-1)
         wanted = torch.zeros_like(log_p)
         wanted[:, :ids] = e / (ids - 1)
-        wanted.scatter_(1, inputs.input_ids[b, start:end, None], 1 - e)
+        for row, token in enumerate(inputs.input_ids[b, start:end].tolist()):
+            near = neighbours(token, ids, options.location_smoothing)
+            for other, share in near.items():
+                wanted[row, other] = (1 - e) * share + e / (ids - 1) * (1 - share)
         examples.append(-(wanted * log_p).sum(dim=1))
     if options.mean == "token":
         return torch.cat(examples).mean()
     return torch.stack([each.sum() / max(len(each), 1) for each in examples]).mean()
+
+
+def neighbours(token: int, ids: int, spread: float) -> dict[int, float]:
+    """What the share of the right token goes to."""
+    first, last = ids - 128 - 1024, ids - 128 - 1
+    if not first <= token <= last or not spread:
+        return {token: 1.0}
+    reach = math.ceil(3 * spread)
+    around = range(max(first, token - reach), min(last, token + reach) + 1)
+    bell = {i: math.exp(-((i - token) ** 2) / (2 * spread**2)) for i in around}
+    return {i: height / sum(bell.values()) for i, height in bell.items()}
 
 
 def gradients(model: PaliGemma, loss: Tensor) -> dict[str, Tensor]:

@@ -16,6 +16,9 @@ WIDTH = 256
 LOCATION_WAVES = 16
 """Numbers in which a coordinate is coded at first; see `location_waves`."""
 
+COPYING_LAYER = 2
+"""The decoder's layer that begins with copying boxes; those before it find the object."""
+
 
 def nano_config(vocabulary: Vocabulary) -> PaliGemmaConfig:
     """A PaliGemma 2 for pictures of 160 px: 100 image tokens, about 7 million parameters."""
@@ -96,7 +99,39 @@ def start_weights(model: PaliGemma, vocabulary: Vocabulary, seed: int = 0) -> No
         table = model.language_model.embed_tokens.weight
         locations = table[vocabulary.loc_start : vocabulary.loc_start + NUM_LOC]
         locations *= 0.5
-        locations[:, :LOCATION_WAVES] = 0.1 * location_waves(torch.linspace(0, 1, NUM_LOC))
+        codes = location_waves(torch.linspace(0, 1, NUM_LOC))
+        locations[:, : 4 * LOCATION_WAVES] = 0.07 * codes.repeat(1, 4)
+
+
+def start_copying_boxes(model: PaliGemma, weight: Tensor, bias: Tensor) -> None:
+    """Give the decoder a way for boxes from the start: all it has to learn is where to look.
+
+    The hidden state begins with four blocks, one an edge, in which the tower's reading of a patch's
+    box and the location tokens have the same waves. In one layer each of the four heads copies the
+    block of one edge, so that attending to an object with head i says its edge i.
+
+    Args:
+        model: after `start_weights`.
+        weight: float32[64, D], the reading of the waves of left, top, right, bottom from the
+            tower's tokens.
+        bias: float32[64], of the same.
+    """
+    block, text = LOCATION_WAVES, model.config.text_config
+    layer = f"language_model.layers.{COPYING_LAYER}.self_attn."
+    with torch.no_grad():
+        values = model.get_parameter(f"{layer}v_proj.weight")
+        outputs = model.get_parameter(f"{layer}o_proj.weight")
+        model.multi_modal_projector.weight[: 4 * block] = weight
+        model.multi_modal_projector.bias[: 4 * block] = bias
+        for edge in range(4):
+            # Values have one head for two of the queries' heads, each with its half of the blocks.
+            value = edge * text.num_key_value_heads // 4 * text.head_dim + edge * block
+            head = edge * text.head_dim + edge * block
+            wave = slice(edge * block, (edge + 1) * block)
+            values[value : value + block] = 0
+            values[value : value + block, wave] = torch.eye(block)
+            outputs[wave] = 0
+            outputs[wave, head : head + block] = torch.eye(block)
 
 
 def location_waves(places: Tensor) -> Tensor:

@@ -206,6 +206,13 @@ def tower_weights(file: Path) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): x for n, x in weights.items() if n.startswith(prefix)}
 
 
+def wave_reading(file: Path) -> tuple[Tensor, Tensor]:
+    """Weight and bias with which the file's run reads the waves of boxes from image tokens."""
+    weights = load_file(file)
+    prefix = "weights.reading.read_waves."
+    return weights[f"{prefix}weight"], weights[f"{prefix}bias"]
+
+
 def _resume(output: Path, pupil: Pupil, optimizers: list[torch.optim.Optimizer]) -> int:
     path = output / "pupil.safetensors"
     if not path.is_file():

@@ -1,7 +1,7 @@
 """Train nano: the decoder on a pretrained image tower, then both together.
 
-    python -m palikit.nano.training --tower TOWER --codec CODEC --output RUN --frozen --steps 4000
-    python -m palikit.nano.training --start RUN/best --codec CODEC --output RUN2 --steps 4000
+    python -m palikit.nano.training --tower TOWER --codec CODEC --output RUN --frozen --steps 750
+    python -m palikit.nano.training --start RUN/best --codec CODEC --output RUN2 --steps 3000
 
 This is `palikit.training.finetune` on scenes that are drawn as they are needed. The same command
 with --resume goes on after an interruption.
@@ -16,18 +16,26 @@ from palikit.checkpoints import load_checkpoint
 from palikit.model.mask_codec import load_mask_codec
 from palikit.model.mask_coding import mask_encoder
 from palikit.model.paligemma import PaliGemma
-from palikit.nano.architecture import nano_config, small_attention, start_weights
+from palikit.nano.architecture import (
+    nano_config,
+    small_attention,
+    start_copying_boxes,
+    start_weights,
+)
 from palikit.nano.examples import SceneExamples
-from palikit.nano.pretraining import tower_weights
+from palikit.nano.pretraining import tower_weights, wave_reading
 from palikit.nano.progress import say
 from palikit.nano.vocabulary import nano_tokenizer_json
 from palikit.processor import Processor
 from palikit.tokenizer import Tokenizer
-from palikit.train_options import TrainOptions
+from palikit.train_options import LossOptions, TrainOptions
 from palikit.training import finetune
 from palikit.training.result import Origin, StepFigures
 
 REPORT_EVERY = 50
+
+LOCATION_SMOOTHING = 6.4
+"""One pixel of 160, in location tokens."""
 
 
 def build(tower: Path | None, start: Path | None, tokenizer: Tokenizer) -> PaliGemma:
@@ -36,6 +44,7 @@ def build(tower: Path | None, start: Path | None, tokenizer: Tokenizer) -> PaliG
     start_weights(model, tokenizer.vocabulary)
     if tower is not None:
         model.vision_tower.load_state_dict(tower_weights(tower))
+        start_copying_boxes(model, *wave_reading(tower))
     if start is not None:
         loaded = load_checkpoint(start, dtype=torch.float32, device=torch.device("cpu"))
         model.load_state_dict(loaded.model.state_dict())
@@ -60,10 +69,11 @@ def main() -> None:
         steps=given.steps,
         batch_size=given.batch_size,
         learning_rate=given.learning_rate,
+        rate_multipliers=None if given.frozen else "vision_tower=0.3",
         weight_decay=0.01 * given.learning_rate,
         weight_decay_on="layers.*weight$",
         optimizer="muon",
-        schedule="linear",
+        schedule="constant" if given.frozen else "linear",
         warmup=0.03,
         precision="bfloat16",
         checkpoint_every=250,
@@ -78,6 +88,7 @@ def main() -> None:
         SceneExamples(side, encode, given.lessons),
         options,
         given.output,
+        loss=LossOptions(location_smoothing=LOCATION_SMOOTHING),
         origin=Origin("nano", tokenizer_file=file, mask_codec_file=given.codec),
         on_step=_report,
         on_remark=say,

@@ -14,6 +14,7 @@ Axes: B examples, T text tokens, R rows that predict a suffix token, C rows of a
 size, V rows of the embedding table that take part.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,7 @@ from palikit.errors import InputError
 from palikit.model.inputs import ModelInputs
 from palikit.model.paligemma import PaliGemma
 from palikit.train_options import LossOptions
+from palikit.vocab import NUM_LOC, NUM_SEG
 
 TABLE_BLOCK = 2**14
 """Rows of the table in one product: 150 MB of bfloat16 at the largest width."""
@@ -66,7 +68,8 @@ def suffix_loss(
     The softmax runs over the ids below `image_token_index`, those the model can write; or over the
     whole table with `options.padding_rows`. Smoothing gives 1 - e to the right token and
     e / (V - 1) to each other id that can be written, in both cases, as big_vision does; PyTorch's
-    own smoothing gives e / V to all, the right one included.
+    own smoothing gives e / V to all, the right one included. The share of the right token is spread
+    over its neighbours by `options.location_smoothing` where it tells a place.
 
     Args:
         model: any PaliGemma; gradients go to whatever in it requires them.
@@ -101,7 +104,9 @@ def suffix_loss(
         chunk_bytes=options.max_chunk_mib * 2**20,
         with_gradient=torch.is_grad_enabled(),
     )
-    loss: Tensor = _ChunkedLoss.apply(hidden, table, targets, weights, head)  # type: ignore[no-untyped-call]
+    # Every vocabulary ends with location tokens, segmentation tokens and the image token.
+    wanted = _Wanted.of(targets, num_ids - NUM_SEG - NUM_LOC, options.location_smoothing)
+    loss: Tensor = _ChunkedLoss.apply(hidden, table, wanted, weights, head)  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -131,6 +136,37 @@ def _shares(inputs: ModelInputs, options: LossOptions, count: float | None) -> T
 
 
 @dataclass(frozen=True)
+class _Wanted:
+    """The tokens that are right in each row, W of them, and how much so: one and 1, but for places.
+
+    Attributes:
+        ids: int64[R, W]; where the share is 0, of any token.
+        shares: float32[R, W], which sum to 1.
+    """
+
+    ids: Tensor
+    shares: Tensor
+
+    @classmethod
+    def of(cls, targets: Tensor, first_location: int, spread: float) -> "_Wanted":
+        """From int64[R] and the id of `<loc0000>`."""
+        reach = math.ceil(3 * spread)
+        offsets = torch.arange(-reach, reach + 1, device=targets.device)
+        ids = targets[:, None] + offsets
+        is_location = (ids >= first_location) & (ids < first_location + NUM_LOC)
+        # Beyond three deviations lies 1 part in 400.
+        bell = torch.exp(-0.5 * (offsets / max(spread, 1e-9)).square())
+        shares = torch.where(is_location[:, reach, None], bell * is_location, offsets == 0).float()
+        return cls(
+            torch.where(shares > 0, ids, targets[:, None]), shares / shares.sum(1, keepdim=True)
+        )
+
+    def part(self, rows: slice) -> "_Wanted":
+        """Those of some rows."""
+        return _Wanted(self.ids[rows], self.shares[rows])
+
+
+@dataclass(frozen=True)
 class _Head:
     """How hidden states become a loss.
 
@@ -146,12 +182,12 @@ class _Head:
     chunk_bytes: int
     with_gradient: bool
 
-    def loss_and_gradient(self, scores: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    def loss_and_gradient(self, scores: Tensor, wanted: _Wanted, weights: Tensor) -> Tensor:
         """The weighted loss of a chunk; its gradient is left in place of the scores.
 
         Args:
             scores: float32[C, V], before the cap; overwritten.
-            targets: int64[C].
+            wanted: of these C rows.
             weights: float32[C].
 
         Returns:
@@ -160,15 +196,15 @@ class _Head:
         target, other = 1 - self.smoothing, self.smoothing / (self.num_ids - 1)
         if self.softcap is not None:
             scores.div_(self.softcap).tanh_().mul_(self.softcap)
-        index = targets[:, None]
         norm = scores.logsumexp(dim=1, keepdim=True)
-        losses = norm - (target - other) * scores.gather(1, index)
+        right = (scores.gather(1, wanted.ids) * wanted.shares).sum(dim=1, keepdim=True)
+        losses = norm - (target - other) * right
         if other:
             losses -= other * scores[:, : self.num_ids].sum(dim=1, keepdim=True)
         if self.with_gradient:
             slope = None if self.softcap is None else 1 - (scores / self.softcap).square_()
             scores.sub_(norm).exp_()
-            scores.scatter_add_(1, index, torch.full_like(norm, other - target))
+            scores.scatter_add_(1, wanted.ids, (other - target) * wanted.shares)
             if other:
                 scores[:, : self.num_ids] -= other
             scores.mul_(weights[:, None])
@@ -186,7 +222,7 @@ class _ChunkedLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, table: Tensor, targets: Tensor, weights: Tensor, head: _Head
+        ctx: Any, hidden: Tensor, table: Tensor, wanted: _Wanted, weights: Tensor, head: _Head
     ) -> Tensor:
         """Of hidden states [R, D] and a table [at least V, D]: the loss, float32[]."""
         needs_hidden, needs_table = (head.with_gradient and n for n in ctx.needs_input_grad[:2])
@@ -197,11 +233,11 @@ class _ChunkedLoss(torch.autograd.Function):
         loss = hidden.new_zeros((), dtype=torch.float32)
         chunk = max(1, head.chunk_bytes // (4 * head.num_rows))
         with torch.autocast(kind, enabled=False):
-            for start in range(0, len(targets), chunk):
+            for start in range(0, len(hidden), chunk):
                 part = slice(start, start + chunk)
                 states = hidden[part].to(dtype)
                 scores = _scores(states, table[: head.num_rows])
-                loss += head.loss_and_gradient(scores, targets[part], weights[part])
+                loss += head.loss_and_gradient(scores, wanted.part(part), weights[part])
                 if grad_hidden is not None:
                     grad_hidden[part] = _hidden_gradient(scores, table, dtype)
                 if grad_table is not None:
