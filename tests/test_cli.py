@@ -27,15 +27,17 @@ from palikit.cli.saving import plan_saves
 from palikit.config import size_name
 from palikit.config_json import config_to_json
 from palikit.errors import CheckpointError
+from palikit.model.mask_codec import MaskCodec, save_mask_codec
 from palikit.options import GenerationOptions, LoadOptions
 from palikit.prediction import Prediction
 from palikit.predictor import BATCH_SIZE
-from palikit.published import BUILT_IN, PUBLISHED
+from palikit.published import BUILT_IN, BUILT_IN_LANGUAGES, PUBLISHED
 from palikit.results import Caption
 from palikit.train_options import LoraOptions, LossOptions, TrainOptions
 from palikit.video import MAX_NUM_FRAMES
 from tests import tiny
 from tests.fake_predictor import FakePredictor, write_animation, write_picture
+from tests.parity.oracle import save_tiny
 
 VERBS = ("caption", "describe", "answer", "ocr", "detect", "segment", "generate")
 COMMANDS = (*VERBS, "data", "finetune", "recipes", "models", "inspect", "convert", "merge", "env")
@@ -222,6 +224,31 @@ def test_an_option_before_the_command_is_told_its_place(desk: Desk, arguments: l
     )
 
 
+@pytest.mark.parametrize(
+    ("word", "command"),
+    [
+        ("train", "finetune"),
+        ("Fine-Tune", "finetune"),
+        ("eval", "finetune"),
+        ("predict", "caption, describe, answer"),
+        ("run", "generate"),
+        ("vqa", "answer"),
+        ("info", "inspect"),
+        ("check", "data check"),
+    ],
+)
+def test_a_word_of_other_programs_is_answered_with_the_word_here(
+    desk: Desk, word: str, command: str
+) -> None:
+    sentence = desk.refused(word, "a.png")
+    assert sentence.startswith(f"no such command '{word}': ")
+    assert command in sentence
+
+
+def test_no_word_of_other_programs_is_one_here() -> None:
+    assert not set(main.words_for) & set(main.commands)
+
+
 def test_help_is_a_word_too() -> None:
     def shown(*arguments: str) -> str:
         result = CliRunner().invoke(main, arguments, prog_name="palikit")
@@ -370,6 +397,114 @@ def test_a_region_is_read_on_the_grid_of_the_coordinates(desk: Desk) -> None:
         *("caption", "a.png", "--box", "0,0,8,6", "--coordinates", "1024", "--format", "json")
     )
     assert json.loads(result.stdout)["prompt"].endswith("<loc0512><loc0512>")
+
+
+# Several questions
+
+
+def test_several_questions_are_answered_in_their_order(desk: Desk) -> None:
+    result = desk.run("answer", "a.png", "what is it?", "how many are there?", "color?")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == [
+        "what is it?  picture of 16 x 12",
+        "how many are there?  picture of 16 x 12",
+        "color?  picture of 16 x 12",
+    ]
+
+
+def test_several_questions_about_several_pictures_go_picture_by_picture(desk: Desk) -> None:
+    command = ("answer", ".", "what is it?", "where is it?", "--batch-size", "2")
+    lines = desk.run(*command).stdout.splitlines()
+    assert lines[:3] == [
+        "./a.png: what is it?  picture of 16 x 12",
+        "./a.png: where is it?  picture of 16 x 12",
+        "./b.png: what is it?  picture of 16 x 12",
+    ]
+    assert len(lines) == 6
+    records = json.loads(desk.run(*command, "--format", "json").stdout)
+    assert [(each["input"], each["prompt"]) for each in records[:3]] == [
+        ("./a.png", "answer en what is it?"),
+        ("./a.png", "answer en where is it?"),
+        ("./b.png", "answer en what is it?"),
+    ]
+
+
+def test_several_questions_are_a_list_and_one_is_none(desk: Desk) -> None:
+    def asked(*questions: str) -> Any:
+        return json.loads(desk.run("answer", "a.png", *questions, "--format", "json").stdout)
+
+    assert isinstance(asked("what is it?", "who is it?"), list)
+    assert isinstance(asked("what is it?"), dict)
+
+
+def test_a_picture_that_cannot_be_read_fails_once_for_all_questions(desk: Desk) -> None:
+    (desk.folder / "b.png").write_bytes(b"text")
+    result = desk.run("answer", "a.png", "b.png", "c.png", "what is it?", "who is it?")
+    assert result.exit_code == 1
+    assert len(result.stdout.splitlines()) == 4
+    assert result.stderr.splitlines()[0] == "palikit: 1 of 3 failed:"
+    assert len(result.stderr.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["a.png", "what is it?", "b.png"], "'what is it?' stands before b.png: inputs come first"),
+        (["a.png", "what is it?", "gone.png"], "'what is it?' stands before gone.png"),
+        (["what is it?", "who is it?"], "no input before 'what is it?'"),
+        (["a.png", "what is it?", ""], "question is empty"),
+        (["a.png", "what is it?", "\udcff x"], "the question is not text"),
+        (["a.png", "what is it?", "who is it?", "--output", "o.json"], "--output o.json takes"),
+        (["a.png", "what is it?", "who is it?", "--save", "o.png"], "--save draws the answer to"),
+    ],
+)
+def test_questions_that_cannot_be_asked_are_refused(
+    desk: Desk, arguments: list[str], words: str
+) -> None:
+    assert words in desk.refused("answer", *arguments)
+
+
+def test_what_matches_files_is_no_question(desk: Desk) -> None:
+    write_picture(desk.folder / "my photos" / "x1.png")
+    for pattern in ("my photos", "my photos/*", "my photos/x?.*"):
+        result = desk.run("answer", "a.png", pattern, "what is it?")
+        assert "my photos/x1.png: picture of 16 x 12" in result.stdout
+
+
+# Labels
+
+
+@pytest.mark.parametrize("verb", ["detect", "segment"])
+def test_a_list_with_commas_is_read_as_a_list(desk: Desk, verb: str) -> None:
+    desk.predictor.mask_codec = object()
+    result = desk.run(verb, "a.png", "circle, traffic light,star", "--format", "json")
+    assert json.loads(result.stdout)["prompt"] == f"{verb} circle ; traffic light ; star"
+    assert result.stderr == (
+        'palikit: read as 3 labels: circle ; traffic light ; star; a text that ends in ";" is one\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "prompt"),
+    [
+        ("cat, big ; dog", "cat, big ; dog"),
+        ("cat, big;", "cat, big"),
+        ("cat;", "cat"),
+        ("a man, who stands beside a tree", "a man, who stands beside a tree"),
+        ("1,5 l bottle", "1,5 l bottle"),
+    ],
+)
+def test_a_comma_that_divides_no_list_stays(desk: Desk, text: str, prompt: str) -> None:
+    result = desk.run("detect", "a.png", text, "--format", "json")
+    assert json.loads(result.stdout)["prompt"] == f"detect {prompt}"
+
+
+def test_a_text_with_a_comma_that_is_one_label_is_remarked(desk: Desk) -> None:
+    result = desk.run("detect", "a.png", "a man, who stands beside a tree", "--format", "json")
+    assert 'is asked for as one label: write ";" between several' in result.stderr
+    assert desk.run("detect", "a.png", "cat, dog", "--quiet").stderr == ""
+    refer = desk.run("segment", "--refer", "a.png", "the cat, left", "--format", "json")
+    assert json.loads(refer.stdout)["prompt"] == "the cat, left"
 
 
 # Inputs
@@ -971,6 +1106,21 @@ def test_the_model_that_is_loaded_is_named_on_a_terminal(
     assert desk.run("caption", "a.png", "--quiet").stderr == ""
 
 
+def test_the_built_in_model_is_told_where_it_was_not_chosen(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert desk.run("caption", "a.png", "--model", BUILT_IN).stderr == ""
+    monkeypatch.setenv("PALIKIT_MODEL", BUILT_IN)
+    assert desk.run("caption", "a.png").stderr == ""
+    monkeypatch.delenv("PALIKIT_MODEL")
+    (line,) = desk.run("caption", "a.png").stderr.splitlines()
+    assert line.startswith("palikit: using nano, built in")
+    assert BUILT_IN_LANGUAGES in line
+    assert "--model google/" in line
+    assert len(line) < 150
+    assert desk.run("caption", "a.png", "--quiet").stderr == ""
+
+
 def test_control_characters_do_not_reach_a_terminal(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -1077,6 +1227,30 @@ def test_convert_refuses_what_exists_before_it_reads_anything(tmp_path: Path) ->
     result = CliRunner().invoke(main, ["convert", "gone", str(tmp_path / "there.npz")])
     assert result.exit_code == 2
     assert "exists" in result.stderr
+
+
+def test_a_built_in_model_is_converted_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = save_tiny(tmp_path / "weights", tiny.model())
+    save_mask_codec(MaskCodec(), folder / "vae-oid.npz")
+    monkeypatch.setattr("palikit.checkpoints.hub.BUILT_IN_FOLDER", folder)
+    arguments = ["convert", BUILT_IN, str(tmp_path / "out")]
+    result = CliRunner().invoke(main, arguments)
+    assert (result.exit_code, result.stderr) == (0, "")
+    names = {file.name for file in (tmp_path / "out").iterdir()}
+    assert {"model.safetensors", "tokenizer_config.json", "vae-oid.npz"} <= names
+    (tmp_path / "out" / "vae-oid.npz").write_bytes(b"of another")
+    CliRunner().invoke(main, [*arguments, "--overwrite"])
+    assert (tmp_path / "out" / "vae-oid.npz").read_bytes() == b"of another"
+
+
+def test_a_size_that_a_recipe_is_not_for_is_told_before_anything_is_printed() -> None:
+    for command in ([], ["--format", "json"]):
+        arguments = ["recipes", "refcoco-seg", "--resolution", "3", *command]
+        result = CliRunner().invoke(main, arguments)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "no setting for pictures of 3 pixels" in result.stderr
 
 
 def test_the_program_is_one_group_of_commands() -> None:

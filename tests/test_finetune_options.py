@@ -7,8 +7,9 @@ import pytest
 
 from palikit.checkpoints.inspection import describe
 from palikit.cli.data_model import DataModel, _released_size
-from palikit.cli.finetune import _loading_words, finetune
+from palikit.cli.finetune import finetune
 from palikit.cli.finetune_data import weighted
+from palikit.cli.finetune_end import loading_words
 from palikit.cli.finetune_options import FinetuneOptions, finetune_options
 from palikit.errors import InputError
 from palikit.published import VARIANTS, config_for
@@ -90,10 +91,21 @@ def test_the_printed_command_says_what_the_model_does_not_know_by_itself() -> No
     given = ["--data", "d", "--output", "run", "--image-size", "448", "--resize", "bilinear"]
     for method, shown in (("full", ""), ("lora", " --image-size 448")):
         with finetune.make_context("finetune", [*given, "--method", method]) as ctx:
-            words = _loading_words(ctx, finetune_options(ctx, None))
+            words = loading_words(finetune_options(ctx, None))
         assert words == f" --resize bilinear{shown}"
 
 
 def test_a_data_set_is_named_without_its_weight() -> None:
     assert weighted("photos/=0.3") == ("photos/", 0.3)
     assert weighted("a=b") == ("a=b", None)
+
+
+def test_texts_may_be_as_long_as_the_model_was_trained_with_unless_it_is_said_otherwise() -> None:
+    model = replace(MODEL, text_tokens=256)
+    words = ["--data", "d", "--output", "run"]
+    with finetune.make_context("finetune", list(words)) as ctx:
+        assert finetune_options(ctx, None, model).train.max_text_tokens == 256
+    with finetune.make_context("finetune", [*words, "--max-text-tokens", "99"]) as ctx:
+        assert finetune_options(ctx, None, model).train.max_text_tokens == 99
+    recipe = options("own-detect", model).train.max_text_tokens
+    assert recipe == recipe_options("own-detect", 448).train.max_text_tokens

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from palikit.scores import Scores
     from palikit.tasks import Task, parse, render
     from palikit.train_options import LoraOptions, LossOptions, TrainOptions
-    from palikit.training import Mixture, RowExamples, finetune, origin_of
+    from palikit.training import Examples, Mixture, Query, RowExamples, finetune, origin_of
 
 __all__ = [
     "Answer",
@@ -60,6 +60,7 @@ __all__ = [
     "ConfigError",
     "Detection",
     "Detections",
+    "Examples",
     "GenerationOptions",
     "HubError",
     "InputError",
@@ -74,6 +75,7 @@ __all__ = [
     "Pictures",
     "Prediction",
     "Predictor",
+    "Query",
     "RenderOptions",
     "Row",
     "RowExamples",
@@ -128,7 +130,7 @@ _MODULES = {
     "scores": ("Scores",),
     "tasks": ("Task", "parse", "render"),
     "train_options": ("LoraOptions", "LossOptions", "TrainOptions"),
-    "training": ("Mixture", "RowExamples", "finetune", "origin_of"),
+    "training": ("Examples", "Mixture", "Query", "RowExamples", "finetune", "origin_of"),
 }
 """Where each public name lives."""
 

@@ -1,25 +1,14 @@
 """From generated ids to a typed prediction: text, scores, boxes, outlines."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import torch
-
 from palikit.generation import Generation
-from palikit.masks import Mask
-from palikit.model.mask_codec import MaskCodec, paste_mask
+from palikit.model.mask_codec import MaskCodec
+from palikit.model.mask_coding import with_masks
 from palikit.prediction import Prediction
 from palikit.request import Request
-from palikit.results import (
-    Box,
-    ScoreBasis,
-    Segment,
-    Segments,
-    TokenScore,
-    mean_probability,
-)
+from palikit.results import ScoreBasis, Segments, TokenScore, mean_probability
 from palikit.tasks import parse
 from palikit.tokenizer import Tokenizer
 from palikit.vocab import Coordinates, MaskEdges
@@ -93,16 +82,5 @@ class AnswerReader:
         return text + decoder.flush(), tuple(scores), "grammar" if within else "vocabulary"
 
     def _with_masks(self, segments: Segments) -> Segments:
-        if self.mask_codec is None or not segments.objects:
-            return segments
-        codes = torch.tensor([found.codes for found in segments.objects])
-        with torch.inference_mode():
-            values = self.mask_codec.decode(codes).numpy()
-        objects: tuple[Segment, ...] = tuple(
-            replace(found, mask=self._mask(value, found.box, segments))
-            for found, value in zip(segments.objects, values, strict=True)
-        )
-        return replace(segments, objects=objects)
-
-    def _mask(self, values: npt.NDArray[np.float32], box: Box, segments: Segments) -> Mask:
-        return paste_mask(values, box, segments.width, segments.height, edges=self.mask_edges)
+        codec = self.mask_codec
+        return segments if codec is None else with_masks(codec, segments, self.mask_edges)

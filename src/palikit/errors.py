@@ -45,3 +45,8 @@ class MissingExtraError(PaliKitError):
             f"{package} is needed to {purpose} and is not installed: "
             f"run pip install 'palikit[{extra}]'"
         )
+
+
+def counted(number: int, what: str) -> str:
+    """A number of things in words: 1 row, 2 rows."""
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -8,6 +8,7 @@ import torch
 
 from palikit.adapters import Source, find_source, merge_adapter
 from palikit.checkpoints import Checkpoint, find_tokenizer, load_checkpoint
+from palikit.checkpoints.layout import MASK_CODEC_NAMES as CODEC_NAMES
 from palikit.checkpoints.layout import find_files
 from palikit.errors import CheckpointError, InputError
 from palikit.model.mask_codec import MaskCodec, load_mask_codec
@@ -17,7 +18,7 @@ from palikit.processor import Processor
 from palikit.tokenizer import Tokenizer
 from palikit.vocab import Coordinates, MaskEdges
 
-MASK_CODEC_NAMES = ("vae-oid.npz", "mask_codec.safetensors", "mask_codec.npz")
+MASK_CODEC_NAMES = CODEC_NAMES
 """Where a mask codec is looked for beside a checkpoint."""
 
 

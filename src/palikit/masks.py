@@ -21,14 +21,18 @@ _DIGIT_BITS = 5
 _MAX_DIGITS = 7  # 35 bits: a difference of two runs of up to MAX_PIXELS, and its sign
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, init=False, repr=False)
 class Mask:
     """Which pixels of a picture belong to an object.
 
-    Attributes:
-        width, height: of the whole picture, in pixels.
+    Args:
+        width: of the whole picture, in pixels.
+        height: of the whole picture.
         counts: run lengths in pixels, down the columns, outside first; their sum is the number of
             pixels.
+
+    Attributes:
+        width, height: as given.
 
     Raises:
         InputError: a size or run that is negative, or runs that do not fill the picture.
@@ -36,16 +40,34 @@ class Mask:
 
     width: int
     height: int
-    counts: tuple[int, ...]
+    # uint32 in bytes: of a tuple of ints, a data set of outlines takes five times the memory.
+    _runs: bytes
 
-    def __post_init__(self) -> None:
-        pixels = _checked_pixels(self.width, self.height)
-        if min(self.counts, default=0) < 0 or sum(self.counts) != pixels:
+    def __init__(
+        self, width: int, height: int, counts: Sequence[int] | npt.NDArray[np.int64]
+    ) -> None:
+        pixels = _checked_pixels(width, height)
+        runs = np.asarray(counts, np.int64)
+        # No run above `pixels`, so that the sum cannot overflow.
+        is_whole = runs.min(initial=0) >= 0 and runs.max(initial=0) <= pixels
+        if not is_whole or runs.sum() != pixels:
             raise InputError(
-                f"the runs of a {self.width} x {self.height} mask must be positive and sum to "
-                f"{pixels}, but they sum to {sum(self.counts)}: the mask is of another picture "
-                "or damaged"
+                f"the runs of a {width} x {height} mask must be positive and sum to {pixels}, but "
+                f"they sum to {sum(runs.tolist())}: the mask is of another picture or damaged"
             )
+        object.__setattr__(self, "width", width)
+        object.__setattr__(self, "height", height)
+        object.__setattr__(self, "_runs", runs.astype(np.uint32).tobytes())
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Run lengths in pixels, as given; made anew each time."""
+        return tuple(self.runs.tolist())
+
+    @property
+    def runs(self) -> npt.NDArray[np.uint32]:
+        """The same as uint32[number of runs], read-only, without a copy."""
+        return np.frombuffer(self._runs, np.uint32)
 
     def __repr__(self) -> str:
         return f"Mask({self.width} x {self.height}, {self.area} px inside)"
@@ -110,23 +132,23 @@ class Mask:
                 f"this one has {sorted(map(str, rle))}"
             ) from error
         runs = _decompress(counts) if isinstance(counts, str | bytes) else _run_list(counts)
-        checked = cls(width, height, tuple(runs.tolist()))
+        checked = cls(width, height, runs)
         return cls(width, height, _counts(np.cumsum(runs), checked.width * checked.height))
 
     @property
     def area(self) -> int:
         """Number of pixels inside."""
-        return sum(self.counts[1::2])
+        return int(self.runs[1::2].sum(dtype=np.int64))
 
     def to_array(self) -> npt.NDArray[np.bool_]:
         """bool[height, width], true inside."""
-        inside = np.arange(len(self.counts)) % 2 == 1
-        pixels = np.repeat(inside, self.counts)
+        runs = self.runs
+        pixels = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
         return np.ascontiguousarray(pixels.reshape(self.width, self.height).T)
 
     def to_rle(self) -> dict[str, Any]:
         """`{"size": [height, width], "counts": compressed text}`, as COCO results hold it."""
-        return {"size": [self.height, self.width], "counts": _compress(self.counts)}
+        return {"size": [self.height, self.width], "counts": _compress(self.runs)}
 
     def to_polygons(self) -> list[list[float]]:
         """Closed rings along pixel edges, each a flat list x, y, x, y, ... of corners in pixels.
@@ -150,7 +172,7 @@ def iou(a: Mask, b: Mask) -> float:
             f"masks of {a.width} x {a.height} and {b.width} x {b.height} pixels cannot be "
             "compared: bring both to one picture"
         )
-    ends_a, ends_b = np.cumsum(a.counts), np.cumsum(b.counts)
+    ends_a, ends_b = (np.cumsum(each.runs, dtype=np.int64) for each in (a, b))
     ends = np.union1d(ends_a, ends_b)
     lengths = np.diff(ends, prepend=0)
     starts = ends - lengths
@@ -178,7 +200,7 @@ def _check_bool(array: npt.NDArray[np.bool_]) -> None:
         )
 
 
-def _counts(bounds: npt.NDArray[np.int64], pixels: int) -> tuple[int, ...]:
+def _counts(bounds: npt.NDArray[np.int64], pixels: int) -> npt.NDArray[np.int64]:
     """Run lengths from the places where inside and outside change, in any multiplicity.
 
     A place that is named twice is no change: a run that ends at the foot of one column and goes
@@ -186,17 +208,18 @@ def _counts(bounds: npt.NDArray[np.int64], pixels: int) -> tuple[int, ...]:
     """
     places, times = np.unique(bounds, return_counts=True)
     places = places[(times % 2 == 1) & (places < pixels)]
-    return tuple(np.diff(places, prepend=0, append=pixels).tolist())
+    counts: npt.NDArray[np.int64] = np.diff(places, prepend=0, append=pixels)
+    return counts
 
 
-def _compress(counts: Sequence[int]) -> str:
+def _compress(runs: npt.NDArray[np.uint32]) -> str:
     """COCO's text: from the fourth run on, differences to the run two before, in base 32.
 
     Digits go lowest first, each as one character from "0" on; 32 is added while more follow, and
     bit 16 of the last digit is the sign.
     """
-    rest = np.array(counts, np.int64)
-    rest[3:] -= np.array(counts[1:-2], np.int64)
+    rest = runs.astype(np.int64)
+    rest[3:] -= runs[1:-2]
     characters = np.zeros((len(rest), _MAX_DIGITS), np.uint8)
     wanted = np.ones(len(rest), np.bool_)
     for place in range(_MAX_DIGITS):

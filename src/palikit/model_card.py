@@ -4,6 +4,10 @@ import json
 import re
 from dataclasses import dataclass
 
+from palikit.published import BUILT_IN
+
+_BASE_FOLDER = f"{BUILT_IN}-base"
+
 _SLUG = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
@@ -99,7 +103,7 @@ def _usage(card: ModelCard) -> str:
         "",
     ]
     if card.is_adapter:
-        base = json.dumps(_line(card.base_model))
+        base = json.dumps(_BASE_FOLDER if _is_built_in_adapter(card) else _line(card.base_model))
         theirs.insert(1, "from peft import PeftModel")
         theirs += [
             f"processor = AutoProcessor.from_pretrained({base})",
@@ -119,10 +123,17 @@ def _usage(card: ModelCard) -> str:
     ]
     code = "\n".join(theirs)
     title = "transformers and PEFT" if card.is_adapter else "transformers"
+    if _is_built_in_adapter(card):
+        title += f", after `palikit convert {BUILT_IN} {_BASE_FOLDER}` has written its base there"
     return (
         f"## Use\n\nThe prompt it was tuned for: `{_line(card.prompt)}`\n\n"
         f"With PaliKit:\n\n{ours}\n\nWith {title}:\n\n```python\n{code}\n```"
     )
+
+
+def _is_built_in_adapter(card: ModelCard) -> bool:
+    """Whether the base has to be written out first: it is in the package and nowhere else."""
+    return card.is_adapter and card.base_model == BUILT_IN
 
 
 def _licence(card: ModelCard) -> str:

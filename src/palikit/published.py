@@ -14,6 +14,9 @@ from palikit.errors import ConfigError
 BUILT_IN = "nano"
 """The name of the model that comes with the package; a folder of that name is "./nano"."""
 
+BUILT_IN_LANGUAGES = "English (captions also de, zh)"
+"""What it was taught, in words; `palikit.nano.lessons` draws the lessons."""
+
 BUILT_IN_FOLDER = Path(__file__).parent / "nano" / "weights"
 
 Variant = Literal["pt", "mix", "ft"]

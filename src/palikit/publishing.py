@@ -3,9 +3,6 @@
 import re
 from pathlib import Path
 
-from palikit.adapters import is_adapter
-from palikit.adapters.reading import WEIGHTS_NAME
-from palikit.checkpoints.layout import is_weight_file
 from palikit.errors import HubError, InputError
 from palikit.model_card import ModelCard, card_text
 
@@ -16,7 +13,7 @@ _NAME = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 _PUBLISHED = (
     "*.json",
     "model*.safetensors",
-    WEIGHTS_NAME,
+    "adapter_model.safetensors",
     "tokenizer.model",
     "mask_codec.*",
     "vae-oid.npz",
@@ -79,6 +76,43 @@ def publish(
     return str(page)
 
 
+def check_access(repo_id: str, *, token: str | None = None, _endpoint: str | None = None) -> None:
+    """Ask the Hub who is logged in, before the work that is to be pushed begins.
+
+    Whether the account may write to this very repository shows when it is pushed.
+
+    Args:
+        repo_id: owner/name.
+        token: as of `publish`.
+        _endpoint: as of `publish`.
+
+    Raises:
+        HubError: nobody is logged in, with a token that only reads, or there is no network.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import LocalTokenNotFoundError
+
+    try:
+        account = HfApi(endpoint=_endpoint, token=token).whoami()
+    except LocalTokenNotFoundError:
+        raise HubError(
+            f"{repo_id} could not be pushed, for nobody is logged in: hf auth login, or set the "
+            "variable HF_TOKEN, or leave the push to later"
+        ) from None
+    except Exception as error:  # as in `publish`
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        what = "the token is not valid (401)" if status == 401 else _reason(error)
+        raise HubError(
+            f"{repo_id} could not be pushed ({what}): log in with hf auth login and check the "
+            "network, or leave the push to later"
+        ) from None
+    if account.get("auth", {}).get("accessToken", {}).get("role") == "read":
+        raise HubError(
+            f"{repo_id} could not be pushed, for the token of {account.get('name')} only reads: "
+            "log in with one that writes (hf auth login)"
+        )
+
+
 def check_name(repo_id: str) -> None:
     """Refuse what the Hub would not take as a name.
 
@@ -95,6 +129,9 @@ def check_publishable(folder: Path, repo_id: str) -> None:
     Raises:
         InputError: as `publish`.
     """
+    from palikit.adapters import is_adapter
+    from palikit.checkpoints.layout import is_weight_file
+
     check_name(repo_id)
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder: give one with a saved model or adapter")
@@ -117,8 +154,11 @@ def _explained(folder: Path, repo_id: str, error: Exception) -> HubError:
             f"{repo_id} was not pushed, for the token has no right to ({status}): take one that "
             f"may write there, or another owner; the model is in {folder}"
         )
-    reason = str(error).strip().partition("\n")[0] or type(error).__name__
     return HubError(
-        f"{repo_id} could not be pushed ({reason}): check the network and push it again; the model "
-        f"is in {folder}"
+        f"{repo_id} could not be pushed ({_reason(error)}): check the network and push it "
+        f"again; the model is in {folder}"
     )
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -7,7 +7,7 @@ normaliser layouts: sentencepiece_model.proto of google/sentencepiece.
 
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -75,25 +75,51 @@ def _extend(pieces: list[Piece]) -> list[Piece]:
 
 
 def _tokenizer_json(pieces: list[Piece]) -> dict[str, Any]:
-    """The layout of the Hugging Face tokenizers library for a BPE with byte fallback."""
+    """Gemma's: merges by score, text split behind its spaces before they are "▁"."""
     vocab = {piece.text: index for index, piece in enumerate(pieces)}
-    space = {"String": " "}
+    special = {Kind.UNKNOWN, Kind.CONTROL}
+    return tokenizer_content(
+        vocab,
+        added={
+            piece.text: piece.kind in special or piece.text == "<image>"
+            for piece in pieces
+            if piece.kind in {*special, Kind.USER_DEFINED}
+        },
+        pre_tokenizer=split_at({"String": " "}, "MergedWithPrevious"),
+        unknown=next(piece.text for piece in pieces if piece.kind == Kind.UNKNOWN),
+        merges=_merges(pieces, vocab),
+    )
+
+
+def tokenizer_content(
+    vocab: Mapping[str, int],
+    *,
+    added: Mapping[str, bool],
+    pre_tokenizer: dict[str, Any],
+    unknown: str,
+    merges: list[list[str]] | None,
+) -> dict[str, Any]:
+    """A BPE with byte fallback in the layout of the Hugging Face tokenizers library.
+
+    Args:
+        vocab: pieces and their ids.
+        added: pieces that are found in a text before it is split, in the order of the file, and
+            whether each is special, that is left out of what is read.
+        pre_tokenizer: how a text is split, with "▁" for its spaces.
+        unknown: the piece of what is in no other.
+        merges: pairs of pieces, first come first joined; None for a vocabulary of whole words,
+            where a part of the text that is no piece falls into characters.
+    """
     return {
         "version": "1.0",
         "truncation": None,
         "padding": None,
         "added_tokens": [
-            _added_token(piece, vocab[piece.text])
-            for piece in pieces
-            if piece.kind in {Kind.UNKNOWN, Kind.CONTROL, Kind.USER_DEFINED}
+            _added_token(text, vocab[text], is_special=is_special)
+            for text, is_special in added.items()
         ],
-        "normalizer": {"type": "Replace", "pattern": space, "content": "▁"},
-        "pre_tokenizer": {
-            "type": "Split",
-            "pattern": space,
-            "behavior": "MergedWithPrevious",
-            "invert": False,
-        },
+        "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+        "pre_tokenizer": pre_tokenizer,
         "post_processor": None,
         "decoder": {
             "type": "Sequence",
@@ -106,27 +132,32 @@ def _tokenizer_json(pieces: list[Piece]) -> dict[str, Any]:
         "model": {
             "type": "BPE",
             "dropout": None,
-            "unk_token": next(p.text for p in pieces if p.kind == Kind.UNKNOWN),
+            "unk_token": unknown,
             "continuing_subword_prefix": None,
             "end_of_word_suffix": None,
             "fuse_unk": True,
             "byte_fallback": True,
-            "ignore_merges": False,
-            "vocab": vocab,
-            "merges": _merges(pieces, vocab),
+            "ignore_merges": merges is None,
+            "vocab": dict(vocab),
+            "merges": merges or [],
         },
     }
 
 
-def _added_token(piece: Piece, index: int) -> dict[str, Any]:
+def split_at(pattern: dict[str, str], behavior: str) -> dict[str, Any]:
+    """One step of a pre-tokenizer, as the tokenizers library names behaviours."""
+    return {"type": "Split", "pattern": pattern, "behavior": behavior, "invert": False}
+
+
+def _added_token(text: str, index: int, *, is_special: bool) -> dict[str, Any]:
     return {
         "id": index,
-        "content": piece.text,
+        "content": text,
         "single_word": False,
         "lstrip": False,
         "rstrip": False,
         "normalized": False,
-        "special": piece.kind in {Kind.UNKNOWN, Kind.CONTROL} or piece.text == "<image>",
+        "special": is_special,
     }
 
 

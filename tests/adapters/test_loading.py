@@ -63,6 +63,17 @@ def test_a_base_beside_a_moved_run_is_found(base: Path, tmp_path: Path) -> None:
     assert_adapted(palikit.load(tmp_path / "run" / "best").model)
 
 
+def test_the_built_in_base_is_no_folder_of_its_name(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("palikit.checkpoints.hub.BUILT_IN_FOLDER", base)
+    save_adapter(trained(options=EVERYTHING), tmp_path / "a", "nano")
+    for place in (tmp_path / "nano", tmp_path / "a" / "nano"):
+        place.mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert_adapted(palikit.load("a").model)
+
+
 def test_adapters_work_in_every_dtype(adapter: Path) -> None:
     loaded = palikit.load(adapter, dtype="bfloat16")
     assert {weight.dtype for weight in loaded.model.parameters()} == {torch.bfloat16}
@@ -79,8 +90,9 @@ def test_adapters_work_in_every_dtype(adapter: Path) -> None:
 )
 def test_a_base_that_is_not_to_be_had_is_told(tmp_path: Path, name: str, message: str) -> None:
     save_adapter(trained(), tmp_path / "a", name)
-    with pytest.raises(CheckpointError, match=message):
+    with pytest.raises(CheckpointError, match=message) as error:
         palikit.load(tmp_path / "a")
+    assert ";" not in str(error.value)  # one advice
 
 
 def test_two_adapters_are_one_too_many(adapter: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from palikit.adapters import save_adapter
 from palikit.errors import HubError, InputError
 from palikit.model_card import ModelCard, card_text
-from palikit.publishing import check_publishable, publish, write_card
+from palikit.publishing import check_access, check_publishable, publish, write_card
 from tests.adapters.trained import trained
 
 CARD = ModelCard(
@@ -37,6 +37,7 @@ class Server(ThreadingHTTPServer):
         created: what the repository was asked to be.
         files: contents by path, of the one commit.
         status: of every answer.
+        role: of the token that is sent.
     """
 
     def __init__(self) -> None:
@@ -45,6 +46,7 @@ class Server(ThreadingHTTPServer):
         self.created: dict[str, object] = {}
         self.files: dict[str, bytes] = {}
         self.status = 200
+        self.role = "write"
 
     @property
     def url(self) -> str:
@@ -84,6 +86,10 @@ class Hub(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked.append(("GET", self.path, self.headers.get("Authorization")))
+        if self.path == "/api/whoami-v2":
+            token = {"accessToken": {"role": self.server.role}}
+            self.send({"name": "me", "auth": token}, self.server.status)
+            return
         self.send({"id": "owner/cells", "sha": "a" * 40, "siblings": []}, self.server.status)
 
     def send(self, content: object, status: int = 200) -> None:
@@ -155,6 +161,26 @@ def test_without_network_the_folder_stays_and_the_sentence_says_so(folder: Path)
     with pytest.raises(HubError, match=r"owner/cells could not be pushed .*check the network"):
         publish(folder, "owner/cells", token="t", _endpoint="http://127.0.0.1:9")
     assert (folder / "README.md").is_file()
+
+
+def test_who_may_push_is_known_before_there_is_anything_to_push(
+    hub: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_access("me/cells", token="hf_secret", _endpoint=hub.url)
+    assert [path for _, path, _ in hub.asked] == ["/api/whoami-v2"]
+    hub.role = "read"
+    with pytest.raises(HubError, match="me/cells could not be pushed, for the token of me only re"):
+        check_access("me/cells", token="hf_secret", _endpoint=hub.url)
+    hub.status = 401
+    with pytest.raises(HubError, match=r"not valid \(401\).*hf auth login") as told:
+        check_access("me/cells", token="hf_secret", _endpoint=hub.url)
+    assert "hf_secret" not in str(told.value)
+    with pytest.raises(HubError, match="check the network"):
+        check_access("me/cells", token="t", _endpoint="http://127.0.0.1:9")
+    monkeypatch.setattr("huggingface_hub.utils._headers.get_token", lambda: None)
+    monkeypatch.setattr("huggingface_hub.hf_api.get_token", lambda: None)
+    with pytest.raises(HubError, match="nobody is logged in: hf auth login"):
+        check_access("me/cells", _endpoint=hub.url)
 
 
 def test_what_cannot_be_pushed_is_told_before_the_network_is_asked(

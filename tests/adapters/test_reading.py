@@ -154,6 +154,37 @@ def test_weights_that_cannot_be_used_are_refused(folder: Path, edit, message: st
         read_adapter(folder)
 
 
+def test_an_adapter_without_layers_is_refused(folder: Path) -> None:
+    edit_weights(folder, dict.clear)
+    with pytest.raises(CheckpointError, match="holds nothing: save the adapter again"):
+        read_adapter(folder)
+
+
+def test_a_layer_under_the_names_of_two_versions_is_refused(folder: Path) -> None:
+    def double(weights):
+        weights |= {
+            name.replace(".model.language_model.", ".language_model.model."): weight.clone()
+            for name, weight in weights.items()
+        }
+
+    edit_weights(folder, double)
+    with pytest.raises(CheckpointError, match=r"language_model\.layers\.0.* under two names"):
+        read_adapter(folder)
+
+
+def test_a_tokenizer_goes_along_with_what_transformers_wants_beside_it(tmp_path: Path) -> None:
+    given = tmp_path / "given.json"
+    given.write_text(tiny.tokenizer_json(), encoding="utf-8")
+    save_adapter(trained(), tmp_path / "a", "nano", tokenizer_file=given)
+    assert (tmp_path / "a" / "tokenizer.json").read_bytes() == given.read_bytes()
+    settings = json.loads((tmp_path / "a" / "tokenizer_config.json").read_text())
+    assert settings["tokenizer_class"] == "GemmaTokenizer"
+    assert (tmp_path / "a" / "special_tokens_map.json").is_file()
+    with pytest.raises(CheckpointError, match="no such tokenizer file"):
+        save_adapter(trained(), tmp_path / "b", "nano", tokenizer_file=tmp_path / "gone.json")
+    assert not (tmp_path / "b").exists()
+
+
 def test_pickled_adapters_are_refused_unread(folder: Path) -> None:
     (folder / WEIGHTS).rename(folder / "adapter_model.bin")
     with pytest.raises(CheckpointError, match=r"adapter_model\.bin is pickled"):

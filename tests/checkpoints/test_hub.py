@@ -19,6 +19,7 @@ from palikit.checkpoints import (
     resolve,
     save_checkpoint,
 )
+from palikit.checkpoints.layout import OnlyAnAdapterError
 from palikit.errors import CheckpointError, HubError, InputError
 from tests.checkpoints.conftest import tiny_config, tiny_model
 
@@ -174,6 +175,52 @@ def test_a_name_without_owner_gets_a_suggestion() -> None:
         resolve("paligemma2-3b-mix-448")
 
 
+@pytest.mark.parametrize(
+    ("slip", "meant"),
+    [
+        ("nanno", "nano"),
+        ("Nano", "nano"),
+        ("paligemma2-3b-mix-44", "google/paligemma2-3b-mix-448"),
+        ("paligemma2-3b-mix448", "google/paligemma2-3b-mix-448"),
+    ],
+)
+def test_a_slip_in_a_name_without_owner_gets_a_suggestion(slip, meant) -> None:
+    with pytest.raises(HubError, match=rf"did you mean {meant}\?$"):
+        resolve(slip)
+
+
+def test_a_name_that_resembles_none_gets_the_way_to_all() -> None:
+    with pytest.raises(HubError, match="`palikit models` lists the names"):
+        resolve("gone")
+
+
+def test_the_built_in_model_is_told_where_it_is_not_installed(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("palikit.checkpoints.hub.BUILT_IN_FOLDER", tmp_path / "gone")
+    with pytest.raises(CheckpointError, match=r"weights of nano, .* not in this installation"):
+        resolve("nano")
+    monkeypatch.setattr("palikit.checkpoints.hub.BUILT_IN_FOLDER", tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    assert resolve("nano") == tmp_path
+    with pytest.raises(InputError, match="nano is in the package and has no revision"):
+        resolve("nano", "main")
+
+
+@pytest.mark.parametrize("codec", ["vae-oid.npz", "mask_codec.npz", "mask_codec.safetensors"])
+def test_a_mask_codec_is_fetched_with_its_model(server, codec) -> None:
+    server.files = dict(FILES) | {codec: b"codec"}
+    folder = resolve("google/model", _endpoint=server.url)
+    assert (folder / codec).read_bytes() == b"codec"
+    assert "model.npz" not in names(folder)
+
+
+def test_a_fetched_adapter_is_told_from_a_model_without_a_network(server, monkeypatch) -> None:
+    server.files = {"adapter_config.json": b"{}", "adapter_model.safetensors": b""}
+    resolve("me/adapter", _endpoint=server.url)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(OnlyAnAdapterError):
+        inspect_model("me/adapter", _endpoint=server.url)
+
+
 def test_weights_are_fetched_and_pickles_are_not(hub) -> None:
     folder = resolve("google/model", _endpoint=hub)
     assert names(folder) == {"config.json", "model.safetensors", "tokenizer.json"}
@@ -190,6 +237,8 @@ def test_a_fetched_model_is_found_again_without_a_network(hub, monkeypatch) -> N
     assert resolve("google/model", "bfloat16", _endpoint=hub) == folder
     with pytest.raises(HubError, match=r"never fetched.*HF_HUB_OFFLINE"):
         resolve("google/other", _endpoint=hub)
+    with pytest.raises(HubError, match=r"did you mean google/paligemma-3b-pt-224\?"):
+        resolve("google/paligemma-3b-pt-22x", _endpoint=hub)
 
 
 def test_without_a_token_the_way_to_log_in_is_told(hub) -> None:

@@ -13,6 +13,7 @@ from palikit.data.rows import read_rows
 from palikit.results import Box, Segment, Segments
 from tests.conftest import shared
 from tests.data.broken import broken_folder, row, save_picture, whole_folder, write_rows
+from tests.data.sources import SQUARE, coco_file
 
 
 def run(*arguments: str | Path) -> Result:
@@ -182,3 +183,49 @@ def test_a_turned_picture_is_shown_upright(tmp_path: Path) -> None:
     write_rows(tmp_path / "train.jsonl", [row("a.jpg")])
     run("show", tmp_path, "--output", tmp_path / "page.html")
     assert "a.jpg, 48 x 64 px" in (tmp_path / "page.html").read_text()
+
+
+def test_train_stands_first_in_the_report_and_on_the_page(whole: Path, tmp_path: Path) -> None:
+    write_rows(whole / "test.jsonl", [row("v0.png", "caption en", "noise")])
+    report = json.loads(run("check", whole, "--json").stdout)
+    assert [each["name"] for each in report["splits"]] == ["train", "val", "test"]
+    run("show", whole, "--output", tmp_path / "page.html", "--number", "1")
+    assert "train.jsonl, line 1" in (tmp_path / "page.html").read_text()
+
+
+def test_the_limit_of_tokens_is_called_as_in_training(whole: Path) -> None:
+    for option in ("--max-text-tokens", "--max-tokens"):
+        result = run("check", whole, option, "15")
+        assert "and 15 fit: name fewer classes or objects in a row, or raise --max-t" in (
+            result.stdout
+        )
+    assert "--max-text-tokens" in result.stdout
+
+
+def test_the_group_alone_says_which_commands_there_are() -> None:
+    for arguments in ((), ("chek",)):
+        result = run(*arguments)
+        assert result.exit_code == 2
+        assert len(result.stderr.splitlines()) == 1
+        assert "convert, check or show" in result.stderr
+
+
+def test_help_reaches_the_commands_of_a_group() -> None:
+    asked = CliRunner().invoke(main, ["help", "data", "check"])
+    assert (asked.exit_code, asked.stdout) == (0, run("check", "--help").stdout)
+    assert CliRunner().invoke(main, ["help", "data"]).stdout == run("--help").stdout
+    assert CliRunner().invoke(main, ["help"]).stdout == CliRunner().invoke(main, ["--help"]).stdout
+
+
+def test_options_of_data_are_named_as_they_are_typed(whole: Path) -> None:
+    result = run("check", whole, "--prefix", "x", "--prompt-classes", "one")
+    assert "--prefix is 'x' and --prompt-classes is one" in result.stderr
+
+
+def test_outlines_without_a_codec_lead_to_the_built_in_model(tmp_path: Path) -> None:
+    coco_file(tmp_path / "a.json", [{"category_id": 7, "segmentation": [SQUARE]}])
+    page = ("show", tmp_path, "--task", "segment", "--output", tmp_path / "page.html")
+    result = run(*page)
+    assert (result.exit_code, "--model nano" in result.stderr) == (2, True)
+    assert run(*page, "--model", "nano").exit_code == 0
+    assert run("check", tmp_path, "--task", "segment", "--model", "nano").exit_code == 0

@@ -168,3 +168,20 @@ def test_what_is_not_coco_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{", encoding="utf-8")
     with pytest.raises(InputError, match="is not JSON"):
         read_coco(tmp_path / "a.json")
+
+
+def test_two_images_of_one_id_are_an_error_that_names_both(tmp_path: Path) -> None:
+    file = coco_file(tmp_path / "a.json", [BOX], images=2)
+    whole = json.loads(file.read_text())
+    whole["images"][1]["id"] = 0
+    found = read_coco(write_json(file, whole))
+    assert "image 0: 0.png and 1.png both have this id" in only_error(found.problems)
+
+
+def test_more_objects_than_evaluation_looks_at_are_noted(tmp_path: Path) -> None:
+    crowds = [{**BOX, "iscrowd": 1}] * 5
+    found = read_coco(coco_file(tmp_path / "a.json", [*crowds, *[BOX] * 101]))
+    (noted,) = found.problems
+    assert not noted.is_error
+    assert "it has 101 objects 'cat', and evaluation looks at 100" in noted.what
+    assert read_coco(coco_file(tmp_path / "b.json", [*crowds, *[BOX] * 100])).problems == ()

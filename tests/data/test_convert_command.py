@@ -15,7 +15,7 @@ from palikit.data.rows import load_rows
 from palikit.model.mask_codec import MaskCodec, MaskCodecConfig, save_mask_codec
 from palikit.results import Segments
 from tests.conftest import shared
-from tests.data.broken import row, save_picture, write_rows
+from tests.data.broken import CAT, DOG, row, save_picture, write_rows
 from tests.data.sources import SQUARE, coco_file, voc_folder, voc_lists, voc_xml, write_json
 
 BOX = {"category_id": 7, "bbox": [10, 8, 20, 20], "segmentation": [SQUARE]}
@@ -86,7 +86,7 @@ def test_wrong_labels_are_named_and_nothing_is_written(
     coco_file(desk / "in" / "a.json", [{**BOX, **change}])
     sentence = refused("in", "out")
     assert told in sentence
-    assert "nothing was written because of 1 error(s)" in sentence
+    assert "nothing was written because of 1 error in" in sentence
 
 
 def test_boxes_beyond_the_picture_are_cut_when_asked(desk: Path) -> None:
@@ -202,3 +202,23 @@ def test_an_unknown_source_is_one_sentence(desk: Path) -> None:
     assert "none of the formats that were tried" in refused("in", "out")
     write_json(desk / "in" / "a.json", {"images": [], "annotations": []})
     assert "gives no rows" in refused("in", "out")
+
+
+def test_objects_of_rows_are_kept_and_counted(desk: Path) -> None:
+    save_picture(desk / "in" / "a.png", 0)
+    rows = [row("a.png", suffix=f"{CAT} ; {DOG}"), row("a.png", "detect cat")]
+    write_rows(desk / "in" / "train.jsonl", rows)
+    write_rows(desk / "in" / "val.jsonl", [row("a.png", "caption en", "noise")])
+    told = run("in", "out").stdout
+    assert "train.jsonl: 2 rows, 3 objects (cat 2, dog 1)" in told
+    assert "val.jsonl: 1 row, 0 objects" in told
+    assert "train.json: 2 rows, 3 objects (cat 2, dog 1)" in run("in", "o", "--to", "coco").stdout
+    written = json.loads((desk / "o" / "train.json").read_text(encoding="utf-8"))
+    assert len(written["annotations"]) == 3
+
+
+def test_outlines_without_a_codec_lead_to_the_built_in_model(desk: Path) -> None:
+    coco_file(desk / "in" / "a.json", [BOX])
+    assert "--model nano" in refused("in", "out", "--task", "segment")
+    assert "--model nano" in refused("in", "out", "--task", "segment", "--model", "in")
+    assert run("in", "out", "--task", "segment", "--model", "nano").exit_code == 0

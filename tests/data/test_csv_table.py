@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from palikit.data.csv_table import read_csv
+from palikit.data.options import RenderOptions
+from palikit.data.reading import read_source
 from palikit.data.records import Question, Records
-from palikit.data.rows import Rows
+from palikit.data.rows import Rows, load_rows
 from palikit.errors import InputError
 from palikit.results import Box
 from tests.data.broken import save_picture
@@ -99,3 +101,38 @@ def test_a_wrong_line_is_named(tmp_path: Path) -> None:
 def test_a_header_that_says_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has the columns 'a,b': expected one of image, prefix"):
         read_csv(table(tmp_path, "a,b\n1,2\n"))
+
+
+HEADER = "filename,width,height,class,xmin,ymin,xmax,ymax\n"
+
+
+def test_the_folders_of_roboflow_s_export_are_splits(tmp_path: Path) -> None:
+    for folder, label in (("train", "cat"), ("valid", "dog")):
+        table(tmp_path / folder, f"{HEADER}a.png,64,48,{label},1,2,9,8\n", "_annotations.csv")
+    found = read_source(tmp_path)
+    assert isinstance(found, Records)
+    assert [(each.split, each.where) for each in found.records] == [
+        ("train", "train/_annotations.csv, line 2"),
+        ("val", "valid/_annotations.csv, line 2"),
+    ]
+    assert found.records[1].images == (tmp_path / "valid" / "a.png",)
+    assert found.classes == ("cat", "dog")
+
+
+def test_a_line_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    table(tmp_path, "").write_bytes("image,text\na.png,x\na.png,é\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"table.csv, line 3, is not UTF-8 text"):
+        read_csv(tmp_path)
+
+
+def test_a_table_without_lines_is_an_error(tmp_path: Path) -> None:
+    found = read_csv(table(tmp_path, "image,text\n"))
+    assert only_error(found.problems).startswith("table.csv: it has no line below its header")
+
+
+def test_a_table_of_a_split_that_is_not_wanted_is_not_looked_at(tmp_path: Path) -> None:
+    table(tmp_path, "image,text\na.png,x\n", "train.csv")
+    table(tmp_path, "nothing,known\n", "test.csv")
+    assert len(load_rows(tmp_path, ("train", "val"), RenderOptions(task="ocr")).rows) == 1
+    with pytest.raises(InputError, match=r"test\.csv has the columns"):
+        load_rows(tmp_path, None, RenderOptions(task="ocr"))

@@ -11,7 +11,16 @@ from palikit.data.fix import Fixed, check_destination, fix_rows, write_fixed
 from palikit.data.rows import Row, read_rows
 from palikit.errors import InputError
 from palikit.results import Box
-from tests.data.broken import CAT, DOG, PROMPT, broken_folder, whole_folder
+from tests.data.broken import (
+    CAT,
+    DOG,
+    PROMPT,
+    broken_folder,
+    row,
+    save_picture,
+    whole_folder,
+    write_rows,
+)
 
 
 @pytest.fixture(scope="module")
@@ -143,3 +152,14 @@ def test_rows_that_would_be_read_with_the_copy_are_not_mixed_into_it(tmp_path: P
     (tmp_path / "copy" / "old.jsonl").write_text("{}")
     with pytest.raises(InputError, match=r"old\.jsonl would be read with the clean copy"):
         write_fixed(rows, tmp_path / "copy")
+
+
+def test_long_suffixes_are_told_in_short(tmp_path: Path) -> None:
+    objects = ";".join([CAT, DOG] * 30)
+    save_picture(tmp_path / "a.png", 0)
+    write_rows(tmp_path / "train.jsonl", [row("a.png", suffix=objects)])
+    rows = read_rows(tmp_path).rows
+    told = [each.what for each in fix_rows(rows, read_row_pictures(rows)).changes]
+    assert told
+    assert max(map(len, told)) < 200
+    assert any("..." in each for each in told)

@@ -152,3 +152,32 @@ def test_a_line_end_of_unicode_is_part_of_a_text(tmp_path: Path) -> None:
     line = json.dumps(row("a.png", "caption en", "one\u2028two"), ensure_ascii=False)
     (tmp_path / "train.jsonl").write_text(line, encoding="utf-8")
     assert load_rows(tmp_path).rows[0].suffixes == ("one\u2028two",)
+
+
+def test_an_empty_file_is_an_error_that_says_so(tmp_path: Path) -> None:
+    save_picture(tmp_path / "a.png", 0)
+    write_rows(tmp_path / "val.jsonl", [row("a.png")])
+    (tmp_path / "train.jsonl").write_text("\n\n")
+    found = read_jsonl(tmp_path)
+    assert only_error(found.problems).startswith("train.jsonl: it is empty: give a row on each")
+    assert len(found.rows) == 1
+    with pytest.raises(InputError, match=r"train\.jsonl: it is empty"):
+        load_rows(tmp_path)
+
+
+def test_a_line_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    line = '{"image": "a.png", "prefix": "ocr", "suffix": "%s"}\n'
+    text = (line % "a") * 2 + line % "é" + line % "b"
+    (tmp_path / "train.jsonl").write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match=r"train\.jsonl, line 3, is not UTF-8 text"):
+        read_jsonl(tmp_path)
+
+
+def test_what_is_wrong_in_other_splits_is_not_looked_at(tmp_path: Path) -> None:
+    save_picture(tmp_path / "in" / "a.png", 0)
+    write_rows(tmp_path / "in" / "train.jsonl", [row("a.png")])
+    write_rows(tmp_path / "in" / "extra.jsonl", [row("a.png")])
+    write_rows(tmp_path / "in" / "test.jsonl", [row("gone.png")])
+    assert len(load_rows(tmp_path / "in", (None, "train", "valid")).rows) == 2
+    with pytest.raises(InputError, match="no split 'dev' or 'other': it has train"):
+        load_rows(tmp_path / "in", ("dev", "other"))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from palikit.data.rows import load_rows
 from palikit.data.voc import read_voc
 from palikit.errors import InputError
 from palikit.results import Box
@@ -107,3 +108,11 @@ def test_a_list_cannot_name_files_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "b.xml").write_text("<annotation/>", encoding="utf-8")
     voc_lists(tmp_path / "voc", train=f"a {tmp_path / 'b'}")
     assert "there is no" in only_error(read_voc(tmp_path / "voc").problems)
+
+
+def test_names_in_the_list_of_a_split_that_is_not_wanted_need_no_file(tmp_path: Path) -> None:
+    voc_folder(tmp_path, {"a": voc_xml("a", [("cat", 1, 1, 9, 9)])})
+    voc_lists(tmp_path, train="a", test="gone")
+    assert len(load_rows(tmp_path, ("train", "val")).rows) == 1
+    with pytest.raises(InputError, match="names gone"):
+        load_rows(tmp_path)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from palikit.data.rows import load_rows
 from palikit.data.yolo import read_yolo
 from palikit.errors import InputError
 from palikit.results import Box
@@ -54,7 +55,7 @@ def test_folders_in_the_folder_of_pictures_are_searched(tmp_path: Path) -> None:
 def test_pictures_without_any_file_of_labels_are_refused(tmp_path: Path) -> None:
     yolo_folder(tmp_path, "[cat]", {"a": "0 .5 .5 1 1"})
     (tmp_path / "labels" / "train" / "a.txt").rename(tmp_path / "a.txt")
-    with pytest.raises(InputError, match="has 1 pictures and no file of labels: expected"):
+    with pytest.raises(InputError, match="has 1 picture and no file of labels: expected"):
         read_yolo(tmp_path)
 
 
@@ -92,10 +93,13 @@ def test_classes_txt_serves_a_folder_of_pictures(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("5 .5 .5 .5 .5", "its class 5 is not among the 1 names"),
+        (
+            "5 .5 .5 .5 .5",
+            "its class 5 is not among the names of the classes, which are numbered 0 to 0",
+        ),
         ("0 .5 .5 .5", "it has 4 values"),
         ("0 .5 .5 .5 .5 .9", "it has 6 values"),
-        ("0 .5 .5 x .5", "it has 5 values"),
+        ("0 .5 .5 x .5", "expected numbers alone"),
     ],
 )
 def test_a_wrong_line_is_named(tmp_path: Path, line: str, told: str) -> None:
@@ -123,3 +127,18 @@ def test_a_wrong_data_yaml_is_refused(tmp_path: Path, text: str, told: str) -> N
     (tmp_path / "data.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=told):
         read_yolo(tmp_path / "data.yaml")
+
+
+def test_pixels_in_place_of_shares_are_told_as_such(tmp_path: Path) -> None:
+    yolo_folder(tmp_path, "[cat]", {"a": "0 32 24 16 8"})
+    problem = only_error(read_yolo(tmp_path).problems)
+    assert "its largest number is 32: expected shares of the picture's width and height" in problem
+
+
+def test_pictures_of_a_split_that_is_not_wanted_need_not_be_there(tmp_path: Path) -> None:
+    yolo_folder(tmp_path, "[cat]", {"a": "0 .5 .5 .1 .1"})
+    with (tmp_path / "data.yaml").open("a") as file:
+        file.write("test: ../test/images\n")
+    assert len(load_rows(tmp_path, (None, "train", "val")).rows) == 1
+    with pytest.raises(InputError, match=r"names \.\./test/images and there is no"):
+        load_rows(tmp_path)

@@ -224,7 +224,7 @@ def test_bad_arguments_are_one_clear_sentence_each(model: Path, photos: Path) ->
     assert_refused(palikit("answer", picture, "", "--model", model), "question")
     assert_refused(palikit("detect", picture, "--model", model), "detect")
     assert_refused(palikit("detect", picture, " ; ", "--model", model), "label")
-    assert_refused(palikit("caption", picture), "--model")
+    assert_refused(palikit("caption", picture, "--model", ""), "--model is empty")
     assert_refused(palikit("caption", picture, "--model", "./absent"), "absent")
     assert_refused(
         palikit("caption", picture, "--model", model, "--max-new-tokens", 0),

@@ -32,7 +32,8 @@ def test_a_resumed_run_ends_with_the_same_weights(tmp_path: Path, optimizer: str
 
 @pytest.mark.parametrize("method", ["lora", "qlora", "attention"])
 def test_so_does_a_run_that_trains_a_part(tmp_path: Path, method: str) -> None:
-    options, lora = with_options(method=method), LoraOptions(lora_dropout=0.1)
+    options = with_options(method=method)
+    lora = None if method == "attention" else LoraOptions(lora_dropout=0.1)
     whole = trained(tmp_path / "whole", options, lora=lora)
     resumed = stopped_and_resumed(tmp_path / "resumed", options, after=5, lora=lora)
     assert are_equal(whole, resumed)
@@ -85,6 +86,51 @@ def test_parts_of_a_step_may_change_only_without_dropout(tmp_path: Path, place: 
             continue
         with pytest.raises(InputError, match="accumulation was 1 and is 2"):
             train(tmp_path / name, changed, lora=lora, resume=True)
+
+
+def test_a_run_goes_on_for_longer_where_that_changes_nothing_of_what_is_done(
+    tmp_path: Path,
+) -> None:
+    short = with_options(schedule="constant")
+    train(tmp_path / "run", short)
+    told: list[str] = []
+    longer = replace(short, steps=9)
+    model = trained(tmp_path / "run", longer, resume=True, on_remark=told.append)
+    assert told[-2:] == [
+        "the run had 6 steps and has 9 from now on",
+        "going on from step 6 of 9",
+    ]
+    assert are_equal(model, trained(tmp_path / "whole", longer))
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (record["steps"], record["options"]["steps"]) == (9, 9)
+
+
+def test_a_run_does_not_go_on_for_longer_where_its_rates_would_have_been_others(
+    tmp_path: Path,
+) -> None:
+    train(tmp_path / "run")
+    with pytest.raises(InputError, match=r"had 6 steps and has 9, .*other learning rates .*cosine"):
+        train(tmp_path / "run", with_options(steps=9), resume=True)
+    train(tmp_path / "even", with_options(schedule="constant"))
+    with pytest.raises(InputError, match="6 steps are done and the run has 3"):
+        train(tmp_path / "even", with_options(schedule="constant", steps=3), resume=True)
+
+
+def test_a_resumed_run_says_where_it_goes_on(tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        train(tmp_path / "run", on_step=kill_after(5))
+    told: list[str] = []
+    train(tmp_path / "run", resume=True, on_remark=told.append)
+    assert "going on from step 3 of 6" in told
+
+
+def test_an_option_that_is_newer_than_the_run_had_its_default(tmp_path: Path) -> None:
+    train(tmp_path / "run")
+    file = tmp_path / "run" / "run.json"
+    record = json.loads(file.read_text())
+    del record["options"]["label_smoothing"]
+    file.write_text(json.dumps(record))
+    assert train(tmp_path / "run", resume=True).step == 6
 
 
 def test_another_precision_is_refused_however_it_was_asked_for(tmp_path: Path) -> None:

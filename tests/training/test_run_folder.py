@@ -17,8 +17,9 @@ from palikit.errors import CheckpointError, InputError
 from palikit.scores import Scores
 from palikit.training import shards
 from palikit.training import state as state_module
+from palikit.training.output import check_output
 from palikit.training.result import Origin
-from palikit.training.run_folder import RunFolder, check_output, opened_run
+from palikit.training.run_folder import RunFolder, opened_run
 from tests import tiny
 from tests.training.toy import Killed, are_equal, kill_after, train, trained, with_options
 
@@ -94,7 +95,12 @@ def test_what_cannot_begin_costs_no_earlier_run_and_leaves_none(tmp_path: Path) 
         train(tmp_path / "run", wrong, overwrite=True)
     assert train(tmp_path / "run", resume=True).step == 6
     with pytest.raises(InputError, match="nothing learns"):
+        train(tmp_path / "far" / "new", wrong)
+    assert not (tmp_path / "far").exists()
+    (tmp_path / "new").mkdir()
+    with pytest.raises(InputError, match="nothing learns"):
         train(tmp_path / "new", wrong)
+    assert list((tmp_path / "new").iterdir()) == []
     assert train(tmp_path / "new").step == 6
 
 
@@ -129,6 +135,14 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
         check_output(tmp_path / "file", resume=False, overwrite=False)
     with pytest.raises(InputError, match="cannot be written"):
         check_output(tmp_path / "file" / "run", resume=False, overwrite=False)
+
+
+def test_looking_at_a_place_leaves_nothing_there(tmp_path: Path) -> None:
+    check_output(tmp_path / "runs" / "a", resume=False, overwrite=False)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "empty").mkdir()
+    check_output(tmp_path / "empty", resume=False, overwrite=False)
+    assert (tmp_path / "empty").is_dir()
 
 
 def test_two_processes_do_not_train_in_one_folder(tmp_path: Path) -> None:
@@ -193,9 +207,12 @@ def test_too_little_room_is_known_before_writing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = namedtuple("usage", "free")
-    monkeypatch.setattr(state_module.shutil, "disk_usage", lambda _: usage(1000))
+
+    def fill(figures) -> None:
+        monkeypatch.setattr(state_module.shutil, "disk_usage", lambda _: usage(1000))
+
     with pytest.raises(CheckpointError, match="bytes and the disk has 1,000 free"):
-        train(tmp_path / "run")
+        train(tmp_path / "run", on_step=fill)
 
 
 def test_what_a_killed_process_left_half_written_is_cleared(tmp_path: Path) -> None:
@@ -265,7 +282,8 @@ def test_a_resumption_is_recorded(tmp_path: Path) -> None:
     resumed = record.pop("resumed")
     assert record == begun
     assert [each["step"] for each in resumed] == [3, 6]
-    assert resumed[0].keys() == {"step", "at", "command", "versions", "device", "processes"}
+    places = {"command", "directory", "versions", "device", "processes"}
+    assert resumed[0].keys() == {"step", "at"} | places
 
 
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:

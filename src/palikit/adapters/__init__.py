@@ -10,6 +10,7 @@ merge(model)                        a plain model again
 """
 
 from palikit.adapters.adapter import Adapter, FullWeight, LowRank
+from palikit.adapters.inspection import AdaptedTower, AdapterInspection, inspect_adapter
 from palikit.adapters.lora import adapter_of, add_lora, load_adapter, merge
 from palikit.adapters.merging import changes_nothing, merge_adapter
 from palikit.adapters.names import Era
@@ -23,7 +24,9 @@ from palikit.adapters.trainable import (
 )
 
 __all__ = [
+    "AdaptedTower",
     "Adapter",
+    "AdapterInspection",
     "Era",
     "FullWeight",
     "LowRank",
@@ -34,6 +37,7 @@ __all__ = [
     "add_lora",
     "changes_nothing",
     "find_source",
+    "inspect_adapter",
     "is_adapter",
     "load_adapter",
     "merge",

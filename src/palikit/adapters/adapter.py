@@ -91,7 +91,7 @@ def check_fits(adapter: Adapter, model: PaliGemma) -> None:
         trained_on = f", it was trained on {adapter.base}" if adapter.base else ""
         raise CheckpointError(
             f"the adapter{f' {adapter.path}' if adapter.path else ''} does not fit the model"
-            f"{trained_on}: {mismatch}"
+            f"{trained_on}: {mismatch}; give the model it was trained on"
         )
 
 

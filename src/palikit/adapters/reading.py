@@ -1,6 +1,7 @@
 """Reading an adapter's folder, from PaliKit or from PEFT, of any era of names; without PEFT."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
@@ -55,8 +56,10 @@ def read_adapter(folder: Path) -> Adapter:
         else:
             unknown.append(key)
     _refuse(folder, unknown, full)
+    layers = tuple(_layer(folder, config, path, pair) for path, pair in halves.items())
+    _check_names(folder, [layer.module for layer in layers], list(full))
     return Adapter(
-        layers=tuple(_layer(folder, config, path, pair) for path, pair in halves.items()),
+        layers=layers,
         full=tuple(FullWeight(name, value) for name, value in full.items()),
         use_rslora=config.use_rslora,
         dropout=config.dropout,
@@ -74,17 +77,24 @@ def _read_tensors(folder: Path) -> dict[str, Tensor]:
                 f"{folder / _PICKLED_NAME} is pickled, which can run code when it is opened and is "
                 "never read: save the adapter again with safe_serialization=True"
             )
-        raise CheckpointError(f"{folder} has no {WEIGHTS_NAME}: the adapter is incomplete")
+        raise CheckpointError(
+            f"{folder} has no {WEIGHTS_NAME}: the adapter is incomplete; fetch or save it again"
+        )
     try:
         with safe_open(file, framework="pt", device="cpu") as stored:
             tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 (no dict)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{file} is damaged ({error}); fetch or save it again") from None
     for key, tensor in tensors.items():
-        if tensor.dtype not in _DTYPES or not torch.isfinite(tensor).all():
+        if tensor.dtype not in _DTYPES:
             raise CheckpointError(
-                f"{file} holds {key} of {tensor.dtype} with values that are not all finite "
-                "numbers; fetch or save it again"
+                f"{file} holds {key} of {tensor.dtype}: adapters are read in float32, float16, "
+                "bfloat16 or float64; save it again in one of these"
+            )
+        if not torch.isfinite(tensor).all():
+            raise CheckpointError(
+                f"{file} holds {key} with values that are not all finite numbers: fetch it again, "
+                "or train it anew with a lower learning rate"
             )
     return tensors
 
@@ -110,21 +120,36 @@ def _refuse(folder: Path, unknown: list[str], full: Mapping[str, Tensor]) -> Non
         )
 
 
+def _check_names(folder: Path, modules: list[str], full: list[str]) -> None:
+    """Each layer once: two eras' names of one layer would add it twice."""
+    if not modules and not full:
+        raise CheckpointError(f"{folder / WEIGHTS_NAME} holds nothing: save the adapter again")
+    repeated = [module for module, count in Counter(modules).items() if count > 1]
+    if repeated:
+        raise CheckpointError(
+            f"{folder / WEIGHTS_NAME} holds {repeated[0]} under two names: save the adapter again, "
+            "under the names of one version of transformers"
+        )
+
+
 def _layer(folder: Path, config: AdapterConfig, path: str, halves: Mapping[str, Tensor]) -> LowRank:
     """One layer of the two tensors under its path."""
     a, b = halves.get("A"), halves.get("B")
     if a is None or b is None:
         raise CheckpointError(
-            f"{folder} has only one of lora_A and lora_B of {path}: the adapter is incomplete"
+            f"{folder} has only one of lora_A and lora_B of {path}: the adapter is incomplete; "
+            "fetch or save it again"
         )
     module = module_at(path)
-    assert module is not None  # noqa: S101 (the caller looked)
+    if module is None:
+        raise ValueError(f"{path} is of no module, which the caller had looked for")
     own = path.removeprefix(PEFT_PREFIX)
     paths = [own, module, *(path_in(module, era) for era in get_args(Era))]
     rank = config.rank_of(paths)
     if a.ndim != 2 or b.ndim != 2 or not a.shape[0] == b.shape[1] == rank:
         raise CheckpointError(
             f"{folder} has lora_A {list(a.shape)} and lora_B {list(b.shape)} of {path}: expected "
-            f"[{rank}, in] and [out, {rank}], the rank that {CONFIG_NAME} says"
+            f"[{rank}, in] and [out, {rank}], the rank that {CONFIG_NAME} says; take both files "
+            "from one save"
         )
     return LowRank(module, a, b, config.alpha_of(paths))

@@ -14,7 +14,8 @@ from palikit.adapters.lora import adapter_of
 from palikit.adapters.names import PEFT_PREFIX, Era, path_in
 from palikit.adapters.reading import WEIGHTS_NAME
 from palikit.checkpoints.atomic import replacing_folder
-from palikit.checkpoints.transformers_files import json_text
+from palikit.checkpoints.transformers_files import json_text, write_tokenizer
+from palikit.errors import CheckpointError
 from palikit.model.paligemma import PaliGemma
 
 _LAYER = re.compile(r"(language_model|vision_tower)\.layers\.(\d+)\.(.+)")
@@ -24,7 +25,14 @@ _TREES = {
 }
 
 
-def save_adapter(model: PaliGemma, folder: Path, base: str | None, *, names: Era = "5") -> None:
+def save_adapter(
+    model: PaliGemma,
+    folder: Path,
+    base: str | None,
+    *,
+    names: Era = "5",
+    tokenizer_file: Path | None = None,
+) -> None:
     """Write the LoRA layers of a model, and what else learns in it.
 
     Args:
@@ -33,21 +41,34 @@ def save_adapter(model: PaliGemma, folder: Path, base: str | None, *, names: Era
         base: the model the layers were trained on, a path or a name on the Hub.
         names: the module tree the names are of, by the version of transformers that began it: "5",
             "4.52" or "4.41". PaliKit reads all, PEFT with transformers 5 too.
+        tokenizer_file: `tokenizer.json` or SentencePiece `.model` to put beside the adapter, with
+            what transformers' AutoTokenizer wants beside it.
 
     Raises:
         CheckpointError: there are no LoRA layers, or the folder cannot be written.
     """
-    write_adapter(adapter_of(model), folder, base, names=names)
+    write_adapter(adapter_of(model), folder, base, names=names, tokenizer_file=tokenizer_file)
 
 
-def write_adapter(adapter: Adapter, folder: Path, base: str | None, *, names: Era = "5") -> None:
+def write_adapter(
+    adapter: Adapter,
+    folder: Path,
+    base: str | None,
+    *,
+    names: Era = "5",
+    tokenizer_file: Path | None = None,
+) -> None:
     """As `save_adapter`, of an adapter taken from its model before."""
+    if tokenizer_file is not None and not tokenizer_file.is_file():
+        raise CheckpointError(f"{tokenizer_file}: no such tokenizer file; give tokenizer.json")
     tensors = _tensors(adapter, names)
     needed = sum(tensor.nbytes for tensor in tensors.values())
     with replacing_folder(folder, needed_bytes=needed, overwrite=False) as temporary:
         save_file(tensors, temporary / WEIGHTS_NAME, metadata={"format": "pt"})
         text = json_text(_config(adapter, base, names))
         (temporary / CONFIG_NAME).write_text(text, encoding="utf-8")
+        if tokenizer_file is not None:
+            write_tokenizer(temporary, tokenizer_file)
 
 
 def _tensors(adapter: Adapter, names: Era) -> dict[str, Tensor]:

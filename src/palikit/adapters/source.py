@@ -8,6 +8,7 @@ from palikit.adapters.reading import is_adapter, read_adapter
 from palikit.checkpoints.hub import resolve
 from palikit.checkpoints.layout import is_weight_file
 from palikit.errors import CheckpointError, InputError
+from palikit.published import BUILT_IN
 
 
 @dataclass(frozen=True)
@@ -74,15 +75,24 @@ def _with_base(name: str, folder: Path) -> Source:
             f"{name} is an adapter and does not say what its base model is: give that as the model "
             "and this as the adapter (--model BASE --adapter ADAPTER)"
         )
-    # Runs are moved with their models beside them.
-    place = next((p for p in (Path(base), folder / base) if p.exists()), None)
     try:
-        return Source(place or resolve(base, adapter.revision), adapter)
+        return Source(_place_of_base(folder, base) or resolve(base, adapter.revision), adapter)
     except (CheckpointError, InputError) as error:
+        reason = str(error).partition("; ")[0]  # what is advised after it is of a name typed here
         raise CheckpointError(
-            f"{name} is an adapter of {base}, which cannot be used ({error}): give the base as the "
-            "model and this as the adapter (--model BASE --adapter ADAPTER)"
+            f"{name} is an adapter of {base}, which cannot be used ({reason}): give the base as "
+            "the model and this as the adapter (--model BASE --adapter ADAPTER)"
         ) from None
+
+
+def _place_of_base(folder: Path, base: str) -> Path | None:
+    """A path that exists, seen from here or from the adapter; runs are moved with their models.
+
+    The name of the built-in model is never a path, as on the command line.
+    """
+    if base == BUILT_IN:
+        return None
+    return next((place for place in (Path(base), folder / base) if place.exists()), None)
 
 
 def _difference(model: str, name: str, adapter: Adapter) -> str | None:

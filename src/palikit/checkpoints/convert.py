@@ -37,9 +37,14 @@ def convert_checkpoint(
         CheckpointError: the source cannot be read or the destination cannot be written.
     """
     if to == "npz" and destination.suffix != ".npz":
-        raise CheckpointError(f"{destination}: an npz checkpoint is one file ending in .npz")
+        raise CheckpointError(
+            f"{destination}: an npz checkpoint is one file ending in .npz: give such a name"
+        )
     if to == "transformers" and destination.suffix in (".npz", ".safetensors"):
-        raise CheckpointError(f"{destination}: a transformers checkpoint is a folder")
+        raise CheckpointError(
+            f"{destination}: a transformers checkpoint is a folder: leave {destination.suffix} out "
+            "of its name"
+        )
     checkpoint = load_checkpoint(source, dtype=None, device=torch.device("cpu"))
     if to == "npz":
         save_npz(checkpoint.model, destination, dtype=dtype, overwrite=overwrite)

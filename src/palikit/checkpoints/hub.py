@@ -1,4 +1,8 @@
-"""From what a user calls a model to a folder or file on this machine."""
+"""From what a user calls a model to a folder or file on this machine.
+
+The Hub's library is imported only where a name is looked up there: it takes as long to import as a
+small model to load.
+"""
 
 import re
 from collections.abc import Iterator
@@ -7,22 +11,12 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
-
-from palikit.checkpoints.layout import find_files
+from palikit.checkpoints.layout import MASK_CODEC_NAMES, OnlyAnAdapterError, find_files
 from palikit.errors import CheckpointError, HubError, InputError, PaliKitError
 from palikit.published import BUILT_IN, BUILT_IN_FOLDER, PUBLISHED, find_published
 
 _NAME = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
-_FILES = ["*.json", "*.safetensors", "tokenizer.model"]
+_FILES = ["*.json", "*.safetensors", "tokenizer.model", *MASK_CODEC_NAMES]
 _JAX_FILES = ["*.npz", "*.npz.part*", "*.json", "*.model"]
 _PATH_ENDINGS = (".npz", ".safetensors", ".bin", ".pt", ".pth", ".ckpt")
 _SHOWN_CHARACTERS = 100
@@ -72,21 +66,25 @@ def locate(model: str, revision: str | None) -> Path | HubName:
         HubError: neither a path nor a name.
         InputError: a revision of a path, or two that differ.
     """
-    path = BUILT_IN_FOLDER if model == BUILT_IN else _existing_path(model)
+    path = _built_in() if model == BUILT_IN else _existing_path(model)
     if path is not None:
         if revision:
+            where = "is in the package" if model == BUILT_IN else "is a file or folder here"
             raise InputError(
-                f'{_shown(model)} is a file or folder here and has no revision "{revision}": leave '
-                "the revision out, or give the name of a model on the Hub"
+                f'{_shown(model)} {where} and has no revision "{revision}": leave the revision '
+                "out, or give the name of a model on the Hub"
             )
         return path
     name, _, at = model.partition("@")
     if _looks_like_path(model):
-        raise CheckpointError(f"{_shown(model)}: no such file or folder")
+        raise CheckpointError(
+            f"{_shown(model)}: no such file or folder; give one of a model, or a name that "
+            "`palikit models` lists"
+        )
     if not _NAME.fullmatch(name):
         raise HubError(
             f'"{_shown(model)}" is neither a file or folder here nor a name of the form owner/name'
-            f"{_suggestion(name)}"
+            f"{_suggestion(name) or '; `palikit models` lists the names of models'}"
         )
     if revision and at and revision != at:
         raise InputError(
@@ -97,9 +95,13 @@ def locate(model: str, revision: str | None) -> Path | HubName:
 
 def fetched_folder(model: HubName, endpoint: str | None) -> Path | None:
     """The copy on this machine, if its weights are all there; nothing is fetched."""
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
     try:
         folder = _snapshot(model, endpoint, local_files_only=True)
         files = find_files(folder)
+    except OnlyAnAdapterError:
+        return folder
     except (LocalEntryNotFoundError, CheckpointError):
         return None
     is_whole = files.format == "npz" or (folder / "config.json").is_file()
@@ -121,6 +123,15 @@ def explaining(model: HubName) -> Iterator[None]:
     # of huggingface_hub (requests, httpx, httpx2) and shares no base class but this.
     except Exception as error:
         raise _explained(model.name, model.revision, error) from None
+
+
+def _built_in() -> Path:
+    if not (BUILT_IN_FOLDER / "config.json").is_file():
+        raise CheckpointError(
+            f"the weights of {BUILT_IN}, the built-in model, are not in this installation: install "
+            "the package again, or name another model with --model"
+        )
+    return BUILT_IN_FOLDER
 
 
 def _existing_path(model: str) -> Path | None:
@@ -149,6 +160,8 @@ def _looks_like_path(model: str) -> bool:
 
 
 def _snapshot(model: HubName, endpoint: str | None, *, local_files_only: bool = False) -> Path:
+    from huggingface_hub import snapshot_download
+
     return Path(
         snapshot_download(
             model.name,
@@ -162,6 +175,14 @@ def _snapshot(model: HubName, endpoint: str | None, *, local_files_only: bool = 
 
 def _explained(name: str, revision: str | None, error: Exception) -> HubError:
     """One sentence for what went wrong; the library wraps the first cause in others."""
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
     page = f"https://huggingface.co/{name}"
     causes = _causes(error)
     for cause in causes:
@@ -177,11 +198,14 @@ def _explained(name: str, revision: str | None, error: Exception) -> HubError:
         if isinstance(cause, HfHubHTTPError) and cause.response.status_code in (401, 403):
             return _gated(name, page, cause.response.status_code)
     if any(isinstance(cause, OfflineModeIsEnabled) for cause in causes):
-        return HubError(f"{name} was never fetched to this machine, and HF_HUB_OFFLINE is set")
+        return HubError(
+            f"{name} was never fetched to this machine, and HF_HUB_OFFLINE is set: fetch it "
+            f"without that variable, or give a folder{_suggestion(name)}"
+        )
     reason = str(causes[-1]).strip().partition("\n")[0] or type(causes[-1]).__name__
     return HubError(
         f"{name} could not be fetched and no whole copy of it is on this machine ({reason}): "
-        "check the network, or give a folder"
+        f"check the network, or give a folder{_suggestion(name)}"
     )
 
 
@@ -206,8 +230,12 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def _suggestion(name: str) -> str:
+    """The nearest name that there is, with or without its owner, where it is another one."""
+    known = {checkpoint.name.rpartition("/")[2]: checkpoint.name for checkpoint in PUBLISHED}
+    known |= {checkpoint.name: checkpoint.name for checkpoint in PUBLISHED} | {BUILT_IN: BUILT_IN}
     if published := find_published(name):
-        return f"; did you mean {published.name}?" if published.name != name else ""
-    known = [checkpoint.name for checkpoint in PUBLISHED]
-    close = get_close_matches(name, known, n=1, cutoff=0.8)
-    return f"; did you mean {close[0]}?" if close else ""
+        nearest = [published.name]
+    else:
+        nearest = get_close_matches(name.casefold(), known, n=1, cutoff=0.8)
+    found = known[nearest[0]] if nearest else name
+    return f"; did you mean {found}?" if found != name else ""

@@ -2,9 +2,7 @@
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-
-from huggingface_hub import HfApi, hf_hub_download
-from huggingface_hub.errors import SafetensorsParsingError
+from typing import TYPE_CHECKING
 
 from palikit.checkpoints.hub import HubName, explaining, fetched_folder, locate
 from palikit.checkpoints.inspection import Inspection, WeightFile, describe, inspect_checkpoint
@@ -12,6 +10,9 @@ from palikit.checkpoints.layout import find_files, find_tokenizer
 from palikit.checkpoints.safetensors_header import Header, StoredTensor
 from palikit.checkpoints.safetensors_reader import contents_from_headers
 from palikit.errors import CheckpointError, HubError
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
 
 _READ = ("config.json", "model.safetensors.index.json")
 
@@ -41,11 +42,13 @@ def inspect_model(
     fetched = fetched_folder(place, _endpoint)
     if fetched is not None:
         return inspect_checkpoint(fetched)
+    from huggingface_hub import HfApi
+
     with explaining(place), TemporaryDirectory() as folder:
         return _inspect_on_hub(place, Path(folder), HfApi(endpoint=_endpoint))
 
 
-def _inspect_on_hub(model: HubName, folder: Path, api: HfApi) -> Inspection:
+def _inspect_on_hub(model: HubName, folder: Path, api: "HfApi") -> Inspection:
     info = api.model_info(model.name, revision=model.revision, files_metadata=True)
     sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
     _mirror(model.name, info.sha, folder, list(sizes), api)
@@ -72,8 +75,10 @@ def _inspect_on_hub(model: HubName, folder: Path, api: HfApi) -> Inspection:
     )
 
 
-def _mirror(name: str, commit: str | None, folder: Path, files: list[str], api: HfApi) -> None:
+def _mirror(name: str, commit: str | None, folder: Path, files: list[str], api: "HfApi") -> None:
     """The repository's own folder of files: those that are read, and the others without content."""
+    from huggingface_hub import hf_hub_download
+
     for file in files:
         if file in _READ:
             # Not into the cache, where a folder without weights would pass for a fetched model.
@@ -82,7 +87,9 @@ def _mirror(name: str, commit: str | None, folder: Path, files: list[str], api: 
             (folder / file).touch()
 
 
-def _header(name: str, commit: str | None, file: Path, api: HfApi) -> Header:
+def _header(name: str, commit: str | None, file: Path, api: "HfApi") -> Header:
+    from huggingface_hub.errors import SafetensorsParsingError
+
     try:
         stored = api.parse_safetensors_file_metadata(name, file.name, revision=commit)
     except SafetensorsParsingError:

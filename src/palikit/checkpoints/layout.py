@@ -31,8 +31,14 @@ _SIDE_FILES = frozenset(
         "tokenizer_config.json",
     }
 )
-# The codec of segmentation masks may lie beside a model and is no model.
-_NOT_WEIGHTS = ("vae-oid.npz", "adapter_model.safetensors")
+MASK_CODEC_NAMES = ("vae-oid.npz", "mask_codec.safetensors", "mask_codec.npz")
+"""What a codec of segmentation masks is called beside a model; it is no model itself."""
+
+_NOT_WEIGHTS = (*MASK_CODEC_NAMES, "adapter_model.safetensors")
+
+
+class OnlyAnAdapterError(CheckpointError):
+    """A folder holds an adapter where a model was looked for."""
 
 
 @dataclass(frozen=True)
@@ -102,11 +108,18 @@ def read_json(path: Path) -> dict[str, Any]:
         CheckpointError: absent, too large, or not a JSON object.
     """
     if not path.is_file():
-        raise CheckpointError(f"{path.parent} has no {path.name}: the checkpoint is incomplete")
+        raise CheckpointError(
+            f"{path.parent} has no {path.name}: the checkpoint is incomplete; copy {path.name} "
+            "there, or fetch it again"
+        )
     if path.stat().st_size > MAX_JSON_BYTES:
         raise CheckpointError(f"{path} has {path.stat().st_size:,} bytes: it is not a {path.name}")
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} cannot be read ({error.strerror}); see who may read it"
+        ) from None
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is not JSON ({error}); fetch it again") from None
     if not isinstance(data, dict):
@@ -168,15 +181,17 @@ def _numbered_names(names: list[str]) -> list[str]:
 def _nothing_in(folder: Path) -> CheckpointError:
     if parts := sorted(folder.glob("*.npz.part*")):
         return _in_parts(parts[0])
+    if (folder / "adapter_config.json").is_file():
+        return OnlyAnAdapterError(
+            f"{folder} holds a LoRA adapter and no model: give its base model, or merge the two "
+            "(palikit merge BASE ADAPTER OUTPUT)"
+        )
     for file in sorted(folder.iterdir()):
         if file.suffix in _PICKLED and not file.name.startswith("training_args"):
             return _pickled(file)
-    if (folder / "adapter_config.json").is_file():
-        return CheckpointError(
-            f"{folder} holds a LoRA adapter and no model: load its base model and add the adapter"
-        )
     return CheckpointError(
-        f"{folder} holds no weights: expected {_SINGLE}, its shards, or one .npz file"
+        f"{folder} holds no weights: expected {_SINGLE}, its shards, or one .npz file; give the "
+        "folder or file that has them"
     )
 
 

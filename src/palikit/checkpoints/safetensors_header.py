@@ -56,6 +56,13 @@ class Header:
 
 def read_header(file: Path) -> Header:
     """Read one file's header; damage is reported, not raised."""
+    try:
+        return _read_header(file)
+    except OSError as error:
+        return Header((), f"{file.name} cannot be read ({error.strerror}); see who may read it")
+
+
+def _read_header(file: Path) -> Header:
     size = file.stat().st_size
     with file.open("rb") as stream:
         start = stream.read(8)

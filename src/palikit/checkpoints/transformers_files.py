@@ -18,8 +18,7 @@ def write_side_files(
         folder: exists.
         config: of the model.
         dtype: name of the weights' dtype.
-        tokenizer_file: copied, with the settings transformers wants beside it; None leaves the
-            tokenizer out.
+        tokenizer_file: as `write_tokenizer` takes it; None leaves the tokenizer out.
     """
     files = {
         "config.json": config_to_json(config, dtype),
@@ -27,10 +26,29 @@ def write_side_files(
         "preprocessor_config.json": _preprocessor_config(config),
     }
     if tokenizer_file is not None:
-        name = "tokenizer.model" if tokenizer_file.suffix == ".model" else "tokenizer.json"
-        shutil.copyfile(tokenizer_file, folder / name)
-        files["tokenizer_config.json"] = _tokenizer_config(folder / name)
-        files["special_tokens_map.json"] = _special_tokens()
+        write_tokenizer(folder, tokenizer_file)
+    _write(folder, files)
+
+
+def write_tokenizer(folder: Path, tokenizer_file: Path) -> None:
+    """Copy a tokenizer, with the settings that transformers wants beside it.
+
+    Args:
+        folder: exists.
+        tokenizer_file: `tokenizer.json` or a SentencePiece `.model`.
+    """
+    name = "tokenizer.model" if tokenizer_file.suffix == ".model" else "tokenizer.json"
+    shutil.copyfile(tokenizer_file, folder / name)
+    _write(
+        folder,
+        {
+            "tokenizer_config.json": _tokenizer_config(folder / name),
+            "special_tokens_map.json": _special_tokens(),
+        },
+    )
+
+
+def _write(folder: Path, files: dict[str, dict[str, Any]]) -> None:
     for name, content in files.items():
         (folder / name).write_text(json_text(content), encoding="utf-8")
 

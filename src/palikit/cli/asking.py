@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +24,11 @@ from palikit.cli.output import Output, format_of, open_output
 from palikit.cli.progress import Progress, progress_of
 from palikit.cli.remarks import remarks_before, remarks_on
 from palikit.cli.saving import Drawings, is_finished, keep_inputs
+from palikit.cli.several import check_outputs, layout_of
 from palikit.errors import InputError, PaliKitError
 from palikit.options import GenerationOptions, LoadOptions
 from palikit.prediction import Prediction
-from palikit.published import BUILT_IN
+from palikit.published import BUILT_IN, BUILT_IN_LANGUAGES
 from palikit.records import Layout, prediction_from_dict
 from palikit.urls import MAX_BYTES
 
@@ -41,17 +42,29 @@ _NO_MASKS = (
 )
 
 _NANO = (
-    "using nano, the small built-in model: a demonstration that knows the shapes, pictograms and "
-    "printed capitals of drawn scenes, and nothing else; for real pictures name another with "
-    "--model, such as google/paligemma2-3b-mix-448"
+    f"using nano, built in, which knows drawn scenes, in {BUILT_IN_LANGUAGES}; for photos, "
+    "--model google/paligemma2-3b-mix-448"
 )
 
 _MAX_REMARKS = 10
 """Remarks on answers of one run that are told; the others are counted."""
 
 
-def ask(ctx: click.Context, inputs: Sequence[str], question: Question, model: str | None) -> None:
-    """Put a question to every input, as the options of the context say.
+def ask(
+    ctx: click.Context,
+    inputs: Sequence[str],
+    questions: Sequence[Question],
+    model: str | None,
+    remarks: Sequence[str] = (),
+) -> None:
+    """Put questions to every input, as the options of the context say.
+
+    Args:
+        ctx: of the command.
+        inputs: as they were typed.
+        questions: one, or several of one task, which go to standard output only.
+        model: its name; None for the built-in one.
+        remarks: what a person should know of how the command was understood.
 
     Raises:
         InputError: anything that is wrong with the command, before the model is loaded; or, where
@@ -60,37 +73,38 @@ def ask(ctx: click.Context, inputs: Sequence[str], question: Question, model: st
     """
     options, loading = read_options(ctx, RunOptions), read_options(ctx, LoadOptions)
     settings = Settings(loading, read_options(ctx, GenerationOptions), options.frames)
-    file_format, model = format_of(options), _checked_model(model)
+    file_format, name = format_of(options), _checked_model(model)
+    check_outputs(options, questions)
     found = discover(
         inputs,
         together=options.together,
         passed_over=options.save,
         read_stdin=_read_stdin,
     )
-    layout = Layout(file_format, question.task, found.many, question.labels)
+    layout, question = layout_of(file_format, questions, found), questions[0]
     if options.output_file is not None:
         file = Path(options.output_file)
         keep_inputs([file], found.sources, "--output")
-        finished = finished_inputs(file, question, model, settings, file_format)
+        finished = finished_inputs(file, question, name, settings, file_format)
         if not options.overwrite and is_finished(options, found, finished):
             _say_finished(options, found)
             return
-    with open_output(options, layout, question, model, settings) as output:
+    with open_output(options, layout, question, name, settings) as output:
         run = _Run(options, layout, found, output, settings)
         if layout.format == "jsonl" and is_finished(options, found, frozenset(output.earlier)):
             _say_finished(options, found)
             return
-        run.begin(question)
+        run.begin(remarks)
         if run.todo:
-            if model == BUILT_IN and not options.quiet:
+            if model is None and not options.quiet:
                 remark(_NANO)
             elif is_terminal(sys.stderr) and not options.quiet:
-                remark(f"loading {model}")
-            predictor = load_predictor(model, loading)
+                remark(f"loading {name}")
+            predictor = load_predictor(name, loading)
             has_masks = question.task in ("segment", "refer")
             if has_masks and predictor.mask_codec is None and not options.quiet:
                 remark(_NO_MASKS)
-            run.answer(predictor, question)
+            run.answer(predictor, questions)
         else:
             run.end(is_whole=True)
     ctx.exit(run.exit_code)
@@ -132,10 +146,10 @@ class _Run:
         self._cut_off = self._remarks = 0
         self._drawings = Drawings(options, found, output.earlier)
 
-    def begin(self, question: Question) -> None:
+    def begin(self, remarks: Sequence[str]) -> None:
         """Say what a person should know first, and draw what an earlier run has not drawn."""
         if not self._options.quiet:
-            for line in remarks_before(self._options, self._found):
+            for line in (*remarks, *remarks_before(self._options, self._found)):
                 remark(line)
             if self._output.earlier:
                 remark(f"resuming: {self._done()}")
@@ -145,16 +159,8 @@ class _Run:
             except PaliKitError as error:
                 self._take_failure(Failure(source.name, error))
 
-    def answer(self, predictor: "Predictor", question: Question) -> None:
+    def answer(self, predictor: "Predictor", questions: Sequence[Question]) -> None:
         """Ask about what is left, and write down each answer when it is there."""
-        answers = answer_each(
-            predictor,
-            self.todo,
-            question.task_for,
-            self._generation,
-            batch_size=self._options.batch_size,
-            frames=self._options.frames,
-        )
         is_whole = False
         try:
             with progress_of(
@@ -163,14 +169,34 @@ class _Run:
                 is_quiet=self._options.quiet or not self._found.many,
                 writes_to_stdout=self._layout.is_streamed and self._options.output_file is None,
             ) as progress:
-                for each in answers:
-                    self._take(each, question, progress)
+                for answers in self._answers(predictor, questions):
+                    for answer, question in zip(answers, questions, strict=True):
+                        self._take(answer, question, progress)
                     progress.advance()
             is_whole = True
         except KeyboardInterrupt:
             self.exit_code = INTERRUPTED
         finally:
             self.end(is_whole=is_whole)
+
+    def _answers(
+        self, predictor: "Predictor", questions: Sequence[Question]
+    ) -> Iterator[tuple[Prediction[Any] | Failure, ...]]:
+        """The answers to all questions about one input after another."""
+        size = self._options.batch_size
+        for start in range(0, len(self.todo), size):
+            columns = [
+                answer_each(
+                    predictor,
+                    self.todo[start : start + size],
+                    question.task_for,
+                    self._generation,
+                    batch_size=size,
+                    frames=self._options.frames,
+                )
+                for question in questions
+            ]
+            yield from zip(*columns, strict=True)
 
     def end(self, *, is_whole: bool) -> None:
         """Write what is still to be written, and say what has become of the run."""
@@ -204,7 +230,8 @@ class _Run:
     def _take_failure(self, failure: Failure) -> None:
         if not self._found.many:
             raise failure.error
-        self._failures.append(failure)
+        if [failure.name] != [each.name for each in self._failures[-1:]]:  # once for all questions
+            self._failures.append(failure)
 
     def _remark_on(self, answer: Prediction[Any], question: Question, progress: Progress) -> None:
         """What an answer does not say and a person should know, up to a number of lines."""

@@ -4,10 +4,11 @@ import errno
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any, TextIO
 
 import click
@@ -75,9 +76,11 @@ class Program(click.Group):
 
     Attributes:
         sections: titles of the sections of commands, and the names of those shown there.
+        words_for: what is called otherwise here, by the words that others have for it.
     """
 
     sections: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    words_for: Mapping[str, str] = MappingProxyType({})
 
     def main(
         self,
@@ -106,8 +109,16 @@ class Program(click.Group):
         sys.exit(code)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """`palikit help detect` is `palikit detect --help`."""
-        return super().parse_args(ctx, [*args[1:2], "--help"] if args[:1] == ["help"] else args)
+        """`palikit help data check` is `palikit data check --help`."""
+        return super().parse_args(ctx, [*args[1:], "--help"] if args[:1] == ["help"] else args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command named, or what it is called here."""
+        if args[0] not in self.commands and (words := self.words_for.get(args[0].casefold())):
+            ctx.fail(f"no such command '{args[0]}': {words}")
+        return super().resolve_command(ctx, args)
 
     def _sentence(self, error: click.ClickException) -> str:
         """What is wrong with a command line, with the nearest name where one is mistyped."""

@@ -13,7 +13,7 @@ from palikit.cli.data_check import check, show
 from palikit.cli.data_model import outline_encoder
 from palikit.cli.options import options_of, read_options
 from palikit.data.options import ConvertOptions, Format, RenderOptions
-from palikit.errors import InputError
+from palikit.errors import InputError, counted
 
 if TYPE_CHECKING:
     from palikit.data.conversion import Written
@@ -26,6 +26,24 @@ _MAX_SHOWN = 10
 
 class DataGroup(click.Group):
     """The group `data`, with its examples as `palikit` has them."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """One sentence where no command is named, in place of the whole help."""
+        if not args and not ctx.resilient_parsing:
+            ctx.fail(f"palikit data needs a command: {self._names()}; see palikit data --help")
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command named, or one sentence that lists all."""
+        if args[0] not in self.commands and not args[0].startswith("-"):
+            ctx.fail(f"palikit data has no command {args[0]!r}: choose {self._names()}")
+        return super().resolve_command(ctx, args)
+
+    def _names(self) -> str:
+        names = list(self.commands)
+        return f"{', '.join(names[:-1])} or {names[-1]}"
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The examples, unwrapped."""
@@ -139,15 +157,16 @@ def _encoder(mask_codec: str | None, model: str | None) -> "Encode":
         return outline_encoder(Path(mask_codec))
     if model is None:
         raise InputError(
-            "--task segment writes outlines as codes of a mask codec: name its file with "
-            "--mask-codec (vae-oid.npz), or a model that has one with --model"
+            "--task segment writes outlines as codes of the mask codec of the model to be trained: "
+            "take that of the built-in model with --model nano, that of the released models with "
+            "--mask-codec vae-oid.npz, or name another model that has one with --model"
         )
     place = BUILT_IN_FOLDER if model == BUILT_IN else Path(model)
     file = mask_codec_in([place if place.is_dir() else place.parent])
     if file is None:
         raise InputError(
             f"there is no mask codec beside {model}: name its file, such as vae-oid.npz, with "
-            "--mask-codec"
+            "--mask-codec, or take that of the built-in model with --model nano"
         )
     return outline_encoder(file)
 
@@ -176,19 +195,20 @@ def _tell_problems(rows: "Rows") -> None:
         if len(problems) > _MAX_SHOWN:
             remark(f"... and {len(problems) - _MAX_SHOWN} more of this kind: {kind}")
     if count := sum(problem.is_error for problem in rows.problems):
-        raise InputError(f"nothing was written because of {count} error(s) in the data set")
+        errors = counted(count, "error")
+        raise InputError(f"nothing was written because of {errors} in the data set")
 
 
 def _tell_written(written: "Sequence[Written]", rows: "Rows", turned: int) -> None:
     for each in written:
         total = sum(count for _, count in each.objects_by_class)
         classes = ", ".join(f"{name} {count}" for name, count in each.objects_by_class)
-        objects = f", {total} objects ({classes})" if classes else ""
-        click.echo(f"{each.file}: {each.num_rows} rows{objects}")
+        objects = f", {counted(total, 'object')} ({classes})" if classes else ""
+        click.echo(f"{each.file}: {counted(each.num_rows, 'row')}{objects}")
     for kind, count in Counter(problem.kind for problem in rows.problems).items():
         click.echo(f"noted: {count} x {kind}")
     if turned:
-        remark(f"{turned} picture(s) lay on their side and were saved anew, upright, as PNG")
+        remark(f"saved anew, upright, as PNG: {counted(turned, 'picture')} with an orientation")
     if all(row.split is None for row in rows.rows):
         remark(
             "the data set has no splits and all of it is train: divide it with "

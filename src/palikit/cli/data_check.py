@@ -12,6 +12,8 @@ from palikit.cli.command import LABELS_SECTION, Command, names_of, remark, visib
 from palikit.cli.options import options_of, read_options
 from palikit.cli.progress import progress_of
 from palikit.data.options import Format, RenderOptions
+from palikit.data.split_names import split_place
+from palikit.errors import counted
 from palikit.options import LoadOptions
 
 if TYPE_CHECKING:
@@ -60,14 +62,17 @@ def _data_options(command: Callable[..., None]) -> Callable[..., None]:
     cls=RowsCommand,
     epilog="""\
 palikit data check cells/
-palikit data check cells/ --model google/paligemma2-3b-pt-448 --max-tokens 256
+palikit data check cells/ --model google/paligemma2-3b-pt-448 --max-text-tokens 256
 palikit data check coco/ --task detect --json > report.json
 palikit data check cells/ --fix clean/""",
 )
 @click.option(
+    "--max-text-tokens",
     "--max-tokens",
+    "max_text_tokens",
     type=click.IntRange(min=1),
-    help="Most text tokens of a row; by default what the model was trained with, or 512.",
+    help="Most text tokens of a row, as of `palikit finetune`; by default what the model was "
+    "trained with, or 512.",
 )
 @click.option("--fix", metavar="DST", help="Write a clean copy to this folder, as JSON lines.")
 @click.option("--overwrite", is_flag=True, help="Write into a DST that is not empty.")
@@ -81,7 +86,7 @@ def check(
     source_format: Format,
     split: str | None,
     model: str | None,
-    max_tokens: int | None,
+    max_text_tokens: int | None,
     fix: str | None,
     *,
     overwrite: bool,
@@ -112,7 +117,7 @@ def check(
     changes: tuple[Problem, ...] = ()
     if fix is not None:
         found, changes = _write_clean(found, pictures, Path(fix))
-    limit = parts.limit(max_tokens)
+    limit = parts.limit(max_text_tokens)
     report = check_rows(fix or source, found, pictures, limit, parts.encoder())
     if as_json:
         record = {**report.to_dict(), "changes": [asdict(each) for each in changes]}
@@ -173,7 +178,9 @@ def show(
     write_examples(Path(output), source, found.rows, view, number=number, overwrite=overwrite)
     click.echo(f"wrote {output}")
     if left_out := sum(problem.is_error for problem in found.problems):
-        remark(f"{left_out} problems of the data are not on it: palikit data check {source}")
+        are = "is" if left_out == 1 else "are"
+        problems = counted(left_out, "problem")
+        remark(f"{problems} of the data {are} not on it: palikit data check {source}")
 
 
 def _read(
@@ -182,7 +189,9 @@ def _read(
     from palikit.data.rows import read_rows
 
     encode = parts.encoder() if render.task == "segment" else None
-    return read_rows(source, split, render, encode, format=source_format)
+    found = read_rows(source, split, render, encode, format=source_format)
+    in_order = sorted(found.rows, key=lambda row: split_place(row.split))
+    return replace(found, rows=tuple(in_order))
 
 
 def _decode(rows: "Sequence[Row]", *, is_quiet: bool) -> "dict[Path, PictureFacts]":

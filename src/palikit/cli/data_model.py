@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from palikit.data.check_tokens import TokenLimit, estimated_tokens, text_limit
 from palikit.errors import CheckpointError, InputError
 from palikit.options import LoadOptions
+from palikit.published import BUILT_IN
 from palikit.results import Segments
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 _PATCH = 14
 """Side of a patch in pixels of every published checkpoint."""
+
+_BUILT_IN_TEXT = 256
+"""Text tokens that nano was trained with (`palikit.nano.training`)."""
 
 _NO_MODEL_SIZE = 448
 """Side in pixels that is shown where no model says another."""
@@ -33,7 +37,9 @@ class DataModel:
         tokenizer: None where neither a model nor a file was given.
         image_size: picture side in pixels.
         tokens_per_image: image tokens of one picture.
-        text_tokens: of prompt and answer together, that it was trained with.
+        text_tokens: most of prompt and answer together that a row may have, in `palikit data
+            check` and `palikit finetune` alike, unless it is said otherwise: what the model was
+            trained with.
         mask_codec_file: None where there is none.
         size: which of the released sizes it has; None for none of them.
     """
@@ -45,9 +51,9 @@ class DataModel:
     mask_codec_file: Path | None
     size: "ModelSize | None" = None
 
-    def limit(self, max_tokens: int | None) -> TokenLimit:
+    def limit(self, max_text_tokens: int | None) -> TokenLimit:
         """The limit of text tokens and how they are counted."""
-        most = self.text_tokens if max_tokens is None else max_tokens
+        most = self.text_tokens if max_text_tokens is None else max_text_tokens
         if self.tokenizer is None:
             return TokenLimit(most, estimated_tokens, is_exact=False)
         return TokenLimit(most, self.count_tokens)
@@ -118,11 +124,23 @@ def open_data_model(model: str | None, options: LoadOptions) -> DataModel:
     found = inspect_checkpoint(path)
     size = options.image_size or found.image_size
     patch = found.config.vision_config.patch_size
-    text = found.release.text_length if found.release else text_limit(size)
     if options.tokenizer is None:
         options = replace(options, tokenizer=str(_tokenizer_beside(source)))
-    known = _data_model(options, size, patch, text, mask_codec_of(source))
+    known = _data_model(
+        options, size, patch, _text_tokens(model, found, size), mask_codec_of(source)
+    )
     return replace(known, size=_released_size(found))
+
+
+def _text_tokens(model: str, found: "Inspection", size: int) -> int:
+    """Text tokens a model was trained with, at its own picture side or the one it gets.
+
+    Transfers to short answers saw fewer than what they began with: the larger number holds.
+    """
+    if model == BUILT_IN:
+        return _BUILT_IN_TEXT
+    published = found.release.text_length if found.release else 0
+    return max(published, text_limit(size))
 
 
 def _released_size(found: "Inspection") -> "ModelSize | None":

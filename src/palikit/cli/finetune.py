@@ -1,7 +1,5 @@
 """`palikit finetune`: from a folder of labelled pictures to a model."""
 
-import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +7,17 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
-from palikit.cli.command import INTERRUPTED, Command, remark
+from palikit.cli.command import Command, remark
+from palikit.cli.finetune_begun import Subject, begun_subject
 from palikit.cli.finetune_card import write_run_card
+from palikit.cli.finetune_checks import (
+    check_command,
+    check_rows,
+    check_sources,
+    without_measuring,
+)
 from palikit.cli.finetune_data import TrainingRows, training_rows
+from palikit.cli.finetune_end import push, tell, tell_interrupted
 from palikit.cli.finetune_options import SECTIONS, FinetuneOptions, finetune_options
 from palikit.cli.finetune_processes import Together, together
 from palikit.cli.finetune_progress import TrainingProgress, training_progress
@@ -20,19 +26,18 @@ from palikit.data.options import DataTask, RenderOptions
 from palikit.options import LoadOptions
 from palikit.published import BUILT_IN
 from palikit.train_options import LoraOptions, LossOptions, TrainOptions
+from palikit.training.output import (
+    BEST_NAME,
+    check_output,
+    is_done,
+    read_record,
+    refuse_run_as_model,
+)
 
 if TYPE_CHECKING:
+    from palikit.cli.data_model import DataModel
     from palikit.predictor import Predictor
     from palikit.training import Evaluate, RunResult
-
-_COMMAND_OF: dict[DataTask, str] = {
-    "detect": 'palikit detect photo.jpg "{labels}" --model {model}',
-    "segment": 'palikit segment photo.jpg "{labels}" --model {model}',
-    "caption": "palikit caption photo.jpg --model {model}",
-    "vqa": 'palikit answer photo.jpg "{question}" --model {model}',
-    "ocr": "palikit ocr photo.jpg --model {model}",
-}
-
 
 _NANO = (
     "training nano, the small built-in model: a demonstration that knows drawn scenes only; for "
@@ -59,16 +64,16 @@ palikit finetune --model google/paligemma2-3b-pt-448 --data cells/ --output runs
 palikit finetune -m pt/ --data train.jsonl --val val.jsonl --output runs/a --dry-run
 palikit finetune -m pt/ --data photos/=1 --data scans/=0.3 --task ocr --output runs/b --steps 2000
 palikit finetune -m pt/ --data cells/ --output runs/cells --recipe own-detect
-palikit finetune -m pt/ --data cells/ --output runs/cells --resume""",
+palikit finetune --output runs/cells --resume""",
 )
 @click.option("--model", "-m", envvar="PALIKIT_MODEL", metavar="MODEL", help=_MODEL_HELP)
 @click.option(
     "--data",
     multiple=True,
-    required=True,
     metavar="D[=WEIGHT]",
     help="A folder or file of rows, or of any format that `palikit data convert` reads; several "
-    "are mixed by their weights, or without any in proportion to their rows.",
+    "are mixed by their weights, or without any in proportion to their rows. [required, but with "
+    "--resume]",
 )
 @click.option(
     "--val",
@@ -85,7 +90,7 @@ palikit finetune -m pt/ --data cells/ --output runs/cells --resume""",
 @click.option("--output", required=True, metavar="RUN", help="Folder of the run; see --resume.")
 @click.option("--recipe", metavar="NAME", help="Begin with published options: `palikit recipes`.")
 @click.option("--dry-run", is_flag=True, help="Show an example, what learns, and the memory.")
-@click.option("--resume", is_flag=True, help="Go on from the latest checkpoint in RUN.")
+@click.option("--resume", is_flag=True, help="Go on from the latest checkpoint in RUN, as begun.")
 @click.option("--overwrite", is_flag=True, help="Remove the run in RUN, and begin anew.")
 @click.option(
     "--push-to-hub",
@@ -118,43 +123,80 @@ def finetune(
     The finished model is RUN/best. Everything about the run is in RUN: options, metrics,
     checkpoints, pages of pictures. Ctrl-C saves a checkpoint; --resume goes on.
     """
+    folder = Path(output)
     with together() as processes:
-        options = finetune_options(ctx, recipe)
-        if repository is not None:
-            from palikit.publishing import check_name
-
-            check_name(repository)
-        if not model:
-            remark(_NANO)
-        name = model or BUILT_IN
-        from palikit.cli.data_model import open_data_model
-        from palikit.training.run_folder import check_output
-        from palikit.training.setup import number_of_steps
-
         if not dry_run and processes.is_first:
-            check_output(Path(output), resume=resume, overwrite=overwrite)
-        known = open_data_model(name, options.loading)
-        options = finetune_options(ctx, recipe, known)
-        rows = training_rows(data, val, task, options.render, known, options.train.max_text_tokens)
-        steps = number_of_steps(rows.number, options.train)
+            check_output(folder, resume=resume, overwrite=overwrite)
+        subject = Subject(model, data, val, task, repository, recipe)
+        if resume:
+            subject = begun_subject(ctx, subject, read_record(folder))
+        _check_early(ctx, subject, processes)
+        is_longer = is_typed(ctx, "steps") or is_typed(ctx, "epochs")
+        is_push_alone = resume and not (dry_run or is_longer) and is_done(folder)
+        if subject.repository is not None and is_push_alone:
+            if processes.is_first:
+                push(folder / BEST_NAME, folder, subject.repository)
+            return
+        if not subject.model:
+            remark(_NANO)
+        name = subject.model or BUILT_IN
+        options, rows, known = _read(ctx, subject, name)
         if dry_run:
             from palikit.cli.finetune_dry_run import dry_run as show
 
-            show(options, rows, known, name, steps)
+            show(options, rows, known, name, folder)
             return
         if not rows.validation:
             remark("there is no validation set: the last model is taken for the best one")
         with training_progress() as progress:
             progress.remark(f"loading {name}")
-            result = _train(
-                options, rows, name, Path(output), progress, processes, resume, overwrite
-            )
+            result = _train(options, rows, name, folder, progress, processes, resume, overwrite)
         if result.ending == "interrupted":
-            _tell_interrupted(ctx, result, processes)
+            tell_interrupted(ctx, result, processes)
         if processes.is_first:
-            write_run_card(result, options, rows, name, data)
-            _tell(result, rows, _loading_words(ctx, options))
-            _push(result, repository)
+            write_run_card(result, options, rows, name, subject.data)
+            tell(result, rows, options)
+            if subject.repository is not None and result.best is not None:
+                push(result.best, folder, subject.repository)
+
+
+def _check_early(ctx: click.Context, subject: Subject, processes: Together) -> None:
+    """Refuse what cannot be trained before anything is loaded, PyTorch included.
+
+    Raises:
+        InputError: options, data or model are none.
+        HubError: the model could not be pushed.
+    """
+    options = finetune_options(ctx, subject.recipe, begun=subject.begun)
+    check_command(ctx, options, subject.validation, subject.task)
+    check_sources(subject.data, subject.validation)
+    if subject.model:
+        refuse_run_as_model(subject.model)
+    if subject.repository is not None:
+        from palikit.publishing import check_access, check_name
+
+        check_name(subject.repository)
+        if processes.is_first:
+            check_access(subject.repository)
+
+
+def _read(
+    ctx: click.Context, subject: Subject, name: str
+) -> "tuple[FinetuneOptions, TrainingRows, DataModel]":
+    """Everything but weights: options for this model, rows, and what rows need of it."""
+    from palikit.cli.data_model import open_data_model
+
+    loading = finetune_options(ctx, subject.recipe, begun=subject.begun).loading
+    known = open_data_model(name, loading)
+    options = finetune_options(ctx, subject.recipe, known, subject.begun)
+    limit = options.train.max_text_tokens
+    rows = training_rows(
+        subject.data, subject.validation, subject.task, options.render, known, limit
+    )
+    check_rows(ctx, options, rows)
+    if not rows.validation:
+        options = replace(options, train=without_measuring(options.train))
+    return options, rows, known
 
 
 def _train(
@@ -223,50 +265,3 @@ def _evaluate(
         )
 
     return make_validation(rows.validation, rows.task, make_predictor, progress=progress.validation)
-
-
-def _tell_interrupted(ctx: click.Context, result: "RunResult", processes: Together) -> None:
-    arguments = [each for each in sys.argv[1:] if each not in ("--resume", "--overwrite")]
-    remark(
-        f"interrupted after step {result.step}; go on with: "
-        f"{processes.command([*arguments, '--resume'])}"
-    )
-    ctx.exit(INTERRUPTED)
-
-
-def _loading_words(ctx: click.Context, options: FinetuneOptions) -> str:
-    """Options of loading that were given and that the finished model does not know by itself."""
-    names = ["resize", "coordinates", "mask_edges"]
-    if options.adapters is not None:
-        names.append("image_size")
-    values = {name: str(getattr(options.loading, name)) for name in names if is_typed(ctx, name)}
-    words = [f" --{name.replace('_', '-')} {shlex.quote(value)}" for name, value in values.items()]
-    return "".join(words)
-
-
-def _tell(result: "RunResult", rows: TrainingRows, loading: str) -> None:
-    """What came of the run, and the command that comes next."""
-    if result.ending == "early":
-        remark(f"stopped after step {result.step}: validation got no better")
-    if result.score is not None:
-        name, value = result.score
-        click.echo(f"best: {name} {value:.4g} after step {result.best_step}")
-    first = rows.train[0][0][0]
-    prompt = first.prefix.partition(" ")[2]
-    command = _COMMAND_OF[rows.task].format(
-        model=shlex.quote(str(result.best)), labels=prompt, question=_question(first.prefix)
-    )
-    click.echo(f"use it: {command}{loading}")
-
-
-def _push(result: "RunResult", repository: str | None) -> None:
-    if repository is not None and result.best is not None:
-        from palikit.publishing import publish
-
-        click.echo(f"pushed: {publish(result.best, repository)}")
-
-
-def _question(prefix: str) -> str:
-    """The question in a prompt such as "answer en what is this?"."""
-    words = prefix.split(" ", 2)
-    return words[2] if words[0] == "answer" and len(words) == 3 else prefix

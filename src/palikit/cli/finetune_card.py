@@ -54,7 +54,7 @@ def write_run_card(
         data=f"{rows.number} examples of {names}.",
         method=_METHODS[options.train.method],
         is_adapter=options.adapters is not None,
-        prompt=rows.train[0][0][0].prefix,
+        prompt=rows.example.prefix,
         options=(("steps", str(result.best_step)), *_values(options)),
         scores=tuple((name, float(value)) for name, value in figures.items()),
         scored_on=f"{len(rows.validation)} rows that were held back" if rows.validation else "",

@@ -1,14 +1,15 @@
 """The rows of `palikit finetune`: what it trains on, and what it is measured on."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from palikit.cli.command import remark
 from palikit.data.options import OBJECT_TASKS, DataTask, RenderOptions
-from palikit.errors import InputError
+from palikit.data.split_names import split_of
+from palikit.errors import InputError, counted
 from palikit.train_options import Augment
 
 if TYPE_CHECKING:
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 NO_VALIDATION = "none"
 """What --val takes for no validation."""
 
-_TASK_OF: dict[str, DataTask] = {
+_TRAINED = (None, "train")
+"""The splits that are trained on; None stands for rows without one."""
+
+_TASKS: dict[str, DataTask] = {
     "detect": "detect",
     "segment": "segment",
     "refer": "segment",
@@ -47,14 +51,21 @@ class TrainingRows:
     encode: "Encode | None" = None
 
     @property
+    def example(self) -> "Row":
+        """The first row trained on that asks for what is measured; of any task without one."""
+        rows = [row for part, _ in self.train for row in part]
+        return next((row for row in rows if _task_of(row) == self.task), rows[0])
+
+    @property
     def number(self) -> int:
         """Rows that are trained on."""
         return sum(len(rows) for rows, _ in self.train)
 
     def examples(self, augment: Augment = "none") -> "RowExamples | Mixture":
-        """What the training takes."""
+        """What the training takes; tells of pictures that are not turned."""
         from palikit.training import Mixture, RowExamples
 
+        _tell_unturned([row for rows, _ in self.train for row in rows], augment)
         parts = tuple(
             (RowExamples(rows, augment=augment, encode=self.encode), weight)
             for rows, weight in self.train
@@ -86,36 +97,76 @@ def training_rows(
     render = replace(render, task=task or render.task)
     encode = _encode(render, model)
     sources = [weighted(text) for text in data]
-    found = [(_rows(name, render, encode), weight) for name, weight in sources]
-    is_weighted = any(weight is not None for _, weight in sources)
+    _check_weights(data, sources)
+    splits = (*_TRAINED, "val") if validation is None else _TRAINED
+    found = [_rows(name, render, encode, splits) for name, _ in sources]
     train = tuple(
-        (chosen, (weight or 1.0) if is_weighted else float(len(chosen)))
-        for (name, weight), (rows, _) in zip(sources, found, strict=True)
+        (chosen, weight or float(len(chosen)))
+        for (name, weight), rows in zip(sources, found, strict=True)
         if (chosen := _of_split(name, rows, "train"))
     )
     kept: list[Row] = []
     if validation is None:
-        kept = [row for rows, _ in found for row in rows if row.split == "val"]
         chosen_ids = {id(row) for rows, _ in train for row in rows}
-        kept = [row for row in kept if id(row) not in chosen_ids]
+        every = (row for rows in found for row in rows if row.split == "val")
+        kept = [row for row in every if id(row) not in chosen_ids]
     elif validation != NO_VALIDATION:
-        kept = list(_of_split(validation, _rows(validation, render, encode), "val"))
+        rows = _rows(validation, render, encode, (*_TRAINED, "val"))
+        kept = list(_of_split(validation, rows, "val"))
     asked = _tasks_of([row for rows, _ in train for row in rows])
-    if task is not None:
-        _check_task(task, asked)
-    known = task or asked.most_common(1)[0][0]
+    measured = _tasks_of(kept)
+    known = _task_measured(task, asked, measured)
     codec = model.mask_codec_file if "segment" in (known, *asked) else None
     encode = encode or _encoder(codec)
     _check(train, kept, model, limit, encode)
     return TrainingRows(train, _of_task(kept, known), known, encode)
 
 
-def _check_task(task: DataTask, asked: "Counter[DataTask]") -> None:
-    """Prompts in a person's own words may be of any task but those that answer with objects."""
-    if task not in asked and (task in OBJECT_TASKS or set(asked) <= set(OBJECT_TASKS)):
+def _check_weights(data: Sequence[str], sources: Sequence[tuple[str, float | None]]) -> None:
+    """A weight says how often a data set is drawn beside the others: all have one, or none has."""
+    with_one = [text for text, (_, weight) in zip(data, sources, strict=True) if weight is not None]
+    without = [name for name, weight in sources if weight is None]
+    if with_one and without:
         raise InputError(
-            f"--task is {task} and the rows ask for {', '.join(sorted(asked))}: leave --task out, "
-            f"or convert the data set anew with `palikit data convert --task {task}`"
+            f"--data {with_one[0]} has a weight and --data {without[0]} has none: give each a "
+            f"weight, as in {without[0]}=1, or none, which mixes them in proportion to their rows"
+        )
+
+
+def _task_measured(
+    task: DataTask | None, asked: "Counter[DataTask]", measured: "Counter[DataTask]"
+) -> DataTask:
+    """What is measured: what is given, else what most is learnt of what validation rows ask for."""
+    if task is not None:
+        anew = f"convert the data set anew with `palikit data convert --task {task}`"
+        _check_task(task, asked, "rows", anew)
+        _check_task(task, measured, "validation rows", "give other rows with --val")
+        return task
+    trained = [each for each, _ in asked.most_common()]
+    return next(iter([each for each in trained if each in measured] or list(measured) or trained))
+
+
+def _check_task(task: DataTask, asked: "Counter[DataTask]", rows: str, advice: str) -> None:
+    """Prompts in a person's own words may be of any task but those that answer with objects."""
+    if asked and task not in asked and (task in OBJECT_TASKS or set(asked) <= set(OBJECT_TASKS)):
+        there = ", ".join(sorted(asked))
+        raise InputError(
+            f"--task is {task} and the {rows} ask for {there}: leave --task out, or {advice}"
+        )
+
+
+def _tell_unturned(rows: "Sequence[Row]", augment: Augment) -> None:
+    if augment == "none":
+        return
+    from palikit.training.augment import sided_label
+
+    labels = [(row, label) for row in rows if (label := sided_label(row, augment))]
+    if labels:
+        first, label = labels[0]
+        number = counted(len(labels), "row")
+        remark(
+            f"--augment {augment} leaves the pictures of {number} as they are, because their "
+            f"labels name sides: {first.where}, {label!r}"
         )
 
 
@@ -133,10 +184,15 @@ def weighted(text: str) -> tuple[str, float | None]:
     return name, value
 
 
-def _rows(source: str, render: RenderOptions, encode: "Encode | None") -> "tuple[Row, ...]":
+def _rows(
+    source: str, render: RenderOptions, encode: "Encode | None", splits: Collection[str | None]
+) -> "tuple[Row, ...]":
+    """The rows of these splits, whatever is wrong in others; of a file of one split, all."""
     from palikit.data.rows import load_rows
 
-    found = load_rows(source, None, render, encode)
+    path = Path(source)
+    is_one_split = path.is_file() and (split_of(path.stem) or split_of(path.parent.name))
+    found = load_rows(source, None if is_one_split else splits, render, encode)
     for kind, count in Counter(problem.kind for problem in found.problems).items():
         first = next(problem for problem in found.problems if problem.kind == kind)
         remark(f"{source}: {first}" + (f" (and {count - 1} more: {kind})" if count > 1 else ""))
@@ -144,9 +200,9 @@ def _rows(source: str, render: RenderOptions, encode: "Encode | None") -> "tuple
 
 
 def _of_split(source: str, rows: "Sequence[Row]", split: str) -> "tuple[Row, ...]":
-    """The rows of a split; all of a single file, or of a folder without splits."""
+    """The rows of a split; all of a file with one split, and of anything without splits."""
     splits = {row.split for row in rows}
-    if Path(source).is_file() or splits == {None}:
+    if splits == {None} or (Path(source).is_file() and len(splits) == 1):
         return tuple(rows)
     chosen = tuple(row for row in rows if row.split == split)
     if not chosen:
@@ -159,20 +215,25 @@ def _of_split(source: str, rows: "Sequence[Row]", split: str) -> "tuple[Row, ...
 
 def _tasks_of(rows: "Sequence[Row]") -> Counter[DataTask]:
     """How many rows ask for what, by their prompts; questions in any words are vqa."""
+    return Counter(map(_task_of, rows))
+
+
+def _task_of(row: "Row") -> DataTask:
     from palikit.data.check_suffix import task_of
 
-    return Counter(_TASK_OF.get(task_of(row, row.suffixes[0]).name, "vqa") for row in rows)
+    return _TASKS.get(task_of(row, row.suffixes[0]).name, "vqa")
 
 
 def _of_task(rows: "Sequence[Row]", task: DataTask) -> "tuple[Row, ...]":
     """The rows of a task; one metric cannot measure several."""
-    chosen = tuple(row for row in rows if task in _tasks_of([row]))
+    chosen = tuple(row for row in rows if _task_of(row) == task)
     if not chosen:
         return tuple(rows)
-    if len(chosen) < len(rows):
+    if others := _tasks_of([row for row in rows if _task_of(row) != task]):
+        named = " and ".join(f"{name} ({counted(n, 'row')})" for name, n in others.most_common())
         remark(
-            f"validation measures {task} on {len(chosen)} rows; the other {len(rows) - len(chosen)}"
-            " ask for something else: give --task for another one"
+            f"validation measures {task} alone, on {counted(len(chosen), 'row')}, and not {named}: "
+            f"to measure another, give --task {next(iter(others))}, or such rows alone with --val"
         )
     return chosen
 

@@ -66,23 +66,28 @@ class FinetuneOptions:
 
 
 def finetune_options(
-    ctx: click.Context, recipe: str | None, model: "DataModel | None" = None
+    ctx: click.Context,
+    recipe: str | None,
+    model: "DataModel | None" = None,
+    begun: FinetuneOptions | None = None,
 ) -> FinetuneOptions:
-    """The options of the command line; where one was not given, the recipe's.
+    """The options of the command line; where one was not given, the recipe's, or the run's.
 
     Args:
         ctx: of the command.
         recipe: its name.
         model: for its size and picture side, which the recipe's setting depends on; None before
             they are known, to refuse what cannot be used anyway.
+        begun: what the run was begun with that goes on, where no recipe is named.
 
     Raises:
         InputError: no such recipe or setting, or an option that cannot be used.
     """
-    loading = read_options(ctx, LoadOptions)
-    if recipe is None:
-        train, loss, lora = TrainOptions(), LossOptions(), LoraOptions()
-    else:
+    base = begun or FinetuneOptions(
+        TrainOptions(), LossOptions(), LoraOptions(), RenderOptions(), LoadOptions()
+    )
+    train, loss, lora = base.train, base.loss, base.lora
+    if recipe is not None:
         from palikit.recipes import recipe_options
 
         size = None if model is None else model.size
@@ -90,14 +95,16 @@ def finetune_options(
         train, loss, lora = found.train, found.loss, found.lora
     if is_typed(ctx, "epochs"):
         train = replace(train, steps=None)  # a recipe may count in steps
+    if model is not None and recipe is None and begun is None:
+        train = replace(train, max_text_tokens=model.text_tokens)
     train = read_options(ctx, TrainOptions, train)
     _check_adapters(ctx, train)
     return FinetuneOptions(
         train,
         read_options(ctx, LossOptions, loss),
         read_options(ctx, LoraOptions, lora),
-        replace(read_options(ctx, RenderOptions), seed=train.seed),
-        loading,
+        replace(read_options(ctx, RenderOptions, base.render), seed=train.seed),
+        read_options(ctx, LoadOptions, base.loading),
     )
 
 

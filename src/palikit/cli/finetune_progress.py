@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from palikit.cli.command import is_terminal, remark
@@ -33,12 +34,25 @@ class TrainingLines:
 
     def __init__(self) -> None:
         self._next = 0.0
+        self._first: tuple[int, float] | None = None
 
     def step(self, figures: "StepFigures") -> None:
         """Says so when the last line is long enough ago."""
-        if time.monotonic() >= self._next or figures.step == figures.steps:
-            remark(f"step {figures.step} of {figures.steps}: {_shown(figures)}")
-            self._next = time.monotonic() + INTERVAL_S
+        now = time.monotonic()
+        if self._first is None:
+            self._first = figures.step, now
+        if now >= self._next or figures.step == figures.steps:
+            left = self._left(figures, now)
+            remark(f"step {figures.step} of {figures.steps}: {_shown(figures)}{left}")
+            self._next = now + INTERVAL_S
+
+    def _left(self, figures: "StepFigures", now: float) -> str:
+        """The time that is left if it goes on as it went in this process, validations included."""
+        step, since = self._first or (figures.step, now)
+        if figures.step in (step, figures.steps):
+            return ""
+        seconds = (now - since) / (figures.step - step) * (figures.steps - figures.step)
+        return f", {timedelta(seconds=round(seconds))} left"
 
     def validation(self, done: int, total: int) -> None:
         """As `step`."""
@@ -52,12 +66,12 @@ class TrainingLines:
 
 
 class TrainingBar:
-    """A bar for the steps, and below it one for a validation while it goes."""
+    """A bar for the steps with their figures below, and one for a validation while it goes."""
 
     def __init__(self, progress: "RichProgress") -> None:
         self._progress = progress
-        self._steps = progress.add_task("training", total=None, figures="")
-        self._rows = progress.add_task("validation", visible=False, figures="")
+        self._steps = progress.add_task("training", total=None)
+        self._rows = progress.add_task("validation", visible=False)
 
     def step(self, figures: "StepFigures") -> None:
         """Moves the bar."""
@@ -87,11 +101,14 @@ def training_progress() -> Iterator[TrainingProgress]:
 
 def _shown(figures: "StepFigures") -> str:
     memory = "" if figures.memory_mib is None else f", {figures.memory_mib / 1024:.1f} GiB"
-    return f"loss {figures.loss:.4f}, {figures.pictures_per_s:.1f} pictures/s{memory}"
+    return (
+        f"loss {figures.loss:.4f}, learning rate {figures.learning_rate:.2g}, "
+        f"{figures.pictures_per_s:.1f} pictures/s{memory}"
+    )
 
 
 def _bars() -> "RichProgress":
-    from rich.console import Console
+    from rich.console import Console, RenderableType
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -100,12 +117,20 @@ def _bars() -> "RichProgress":
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+    from rich.text import Text
 
-    return Progress(
+    class WithFigures(Progress):
+        """On a line of their own, for beside a bar a narrow terminal has no room for them."""
+
+        def get_renderables(self) -> Iterator[RenderableType]:
+            """The bars, and the figures of the latest step."""
+            yield self.make_tasks_table(self.tasks)
+            yield from (Text(each.fields["figures"]) for each in self.tasks if each.fields)
+
+    return WithFigures(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[figures]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=Console(stderr=True),

@@ -1,12 +1,14 @@
 """Models as files and as names: inspect, convert, models."""
 
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from palikit.cli.adapters import show_adapter
 from palikit.cli.command import Command, remark
 from palikit.cli.options import options_of, read_options
 from palikit.cli.tables import print_table
@@ -38,6 +40,7 @@ _FORMAT = click.option(
 palikit inspect paligemma2-3b-mix-448/
 palikit inspect pt_224.npz --format json
 palikit inspect google/paligemma-3b-pt-224 --revision bfloat16
+palikit inspect runs/cells/best
 palikit inspect nano""",
 )
 @click.argument("model")
@@ -45,13 +48,19 @@ palikit inspect nano""",
 @options_of(LoadOptions, only=("revision",))
 @click.pass_context
 def inspect(ctx: click.Context, model: str, output_format: str) -> None:
-    """Say what a checkpoint is, and if it is whole.
+    """Say what a checkpoint or an adapter is, and if it is whole.
 
-    No weight is read. The exit code is 1 where something is missing or damaged.
+    No weight of a checkpoint is read. The exit code is 1 where something is missing or damaged.
     """
     from palikit.checkpoints import inspect_model
+    from palikit.checkpoints.layout import OnlyAnAdapterError
 
-    found = inspect_model(model, read_options(ctx, LoadOptions).revision)
+    revision = read_options(ctx, LoadOptions).revision
+    try:
+        found = inspect_model(model, revision)
+    except OnlyAnAdapterError:
+        show_adapter(model, revision, output_format)
+        return
     if output_format == "json":
         click.echo(json.dumps(_inspection_record(found), indent=2))
     else:
@@ -66,7 +75,8 @@ def inspect(ctx: click.Context, model: str, output_format: str) -> None:
     epilog="""\
 palikit convert pt_224.npz paligemma-pt-224/ --tokenizer tokenizer.json
 palikit convert paligemma2-3b-mix-448/ mix-448.npz
-palikit convert google/paligemma-3b-pt-224 pt-224-bf16/ --dtype bfloat16""",
+palikit convert google/paligemma-3b-pt-224 pt-224-bf16/ --dtype bfloat16
+palikit convert nano nano-for-transformers/""",
 )
 @click.argument("source", metavar="SRC")
 @click.argument("destination", metavar="DST")
@@ -89,7 +99,8 @@ def convert(
 ) -> None:
     """Rewrite a checkpoint in another layout.
 
-    DST is a folder in the layout of transformers, or one .npz file in that of the JAX release.
+    DST is a folder in the layout of transformers, or one .npz file in that of the JAX release. A
+    mask codec beside SRC goes along into a folder.
     """
     options = read_options(ctx, LoadOptions)
     target = Path(destination)
@@ -101,17 +112,29 @@ def convert(
     from palikit.loading import pick_dtype
 
     written = layout or ("npz" if target.suffix == ".npz" else "transformers")
+    path = resolve(source, options.revision)
     convert_checkpoint(
-        resolve(source, options.revision),
+        path,
         target,
         to=written,
         dtype=pick_dtype(options.dtype),
         tokenizer_file=None if options.tokenizer is None else Path(options.tokenizer),
         overwrite=overwrite,
     )
+    if written == "transformers":
+        _take_codec_along(path, target)
     click.echo(f"wrote {destination}")
     if find_tokenizer(target) is None:
         remark(f"there is no tokenizer beside {destination}: {_TOKENIZER_ADVICE[written]}")
+
+
+def _take_codec_along(source: Path, folder: Path) -> None:
+    """A folder that has a mask codec already, where it overwrites another model, keeps its own."""
+    from palikit.loading import mask_codec_in
+
+    codec = mask_codec_in([source if source.is_dir() else source.parent])
+    if codec is not None and mask_codec_in([folder]) is None:
+        shutil.copyfile(codec, folder / codec.name)
 
 
 @click.command(
@@ -211,10 +234,10 @@ def _inspection_rows(found: "Inspection") -> list[tuple[str, ...]]:
 
 
 def _variant(found: "Inspection") -> str:
-    from palikit.published import BUILT_IN, BUILT_IN_FOLDER
+    from palikit.published import BUILT_IN, BUILT_IN_FOLDER, BUILT_IN_LANGUAGES
 
     if found.path == BUILT_IN_FOLDER:
-        return f"{BUILT_IN}, the built-in demonstration, trained on drawn scenes"
+        return f"{BUILT_IN}, the built-in demonstration: drawn scenes, in {BUILT_IN_LANGUAGES}"
     if found.release is None:
         return "unknown: its name is not that of a release"
     tuned = f", tuned on {found.release.task}" if found.release.task else ""

@@ -44,6 +44,27 @@ _SECTIONS = (
     ("This machine", (env,)),
 )
 
+_WORDS_FOR = {
+    "train tune fit fine-tune finetuning fine-tuning": "did you mean finetune?",
+    "eval evaluate validate val test": "did you mean finetune, which measures on --val?",
+    "predict run infer inference": (
+        "ask with caption, describe, answer, ocr, detect or segment, or send any prompt with "
+        "generate"
+    ),
+    "vqa qa ask question": "did you mean answer?",
+    "prompt complete": "did you mean generate?",
+    "read text transcribe": "did you mean ocr?",
+    "mask masks": "did you mean segment?",
+    "find locate boxes": "did you mean detect?",
+    "check validate-data": "did you mean data check?",
+    "dataset datasets": "did you mean data?",
+    "list ls": "did you mean models?",
+    "info show": "did you mean inspect, or data show?",
+    "export save": "did you mean convert?",
+    "version": "did you mean palikit --version?",
+}
+"""Words of other programs, blanks between them, and what is called so here."""
+
 
 def _show_version(ctx: click.Context, _parameter: click.Parameter, *values: bool) -> None:
     if any(values):
@@ -72,5 +93,6 @@ def main(ctx: click.Context) -> None:
         click.echo(_START)
 
 
+main.words_for = {word: said for words, said in _WORDS_FOR.items() for word in words.split()}
 for _title, _commands in _SECTIONS:
     main.add_section(_title, _commands)

@@ -50,7 +50,7 @@ def recipes(
     Without NAME all are listed; with it, what the recipe is, its settings, where they are
     published, and the command it stands for.
     """
-    from palikit.recipes import RECIPES, recipe_named
+    from palikit.recipes import RECIPES, recipe_named, setting_of
 
     if name is None:
         if resolution is not None or size is not None:
@@ -58,6 +58,8 @@ def recipes(
         _list(RECIPES, output_format)
         return
     recipe = recipe_named(name)
+    if recipe.settings:
+        setting_of(recipe, resolution)  # a size that there is none for is told before all else
     if output_format == "json":
         click.echo(json.dumps(_record(recipe, resolution, size), indent=2, ensure_ascii=False))
         return

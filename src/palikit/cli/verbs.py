@@ -1,6 +1,5 @@
 """The verbs: what each asks, and how its arguments are told apart."""
 
-import os
 from collections.abc import Callable, Collection, Sequence
 
 import click
@@ -9,6 +8,7 @@ from click.core import ParameterSource
 from palikit import tasks
 from palikit.cli.command import Command
 from palikit.cli.options import RunOptions, options_of, read_options
+from palikit.cli.texts import labels_of, split_questions, split_text
 from palikit.errors import InputError
 from palikit.options import GenerationOptions, LoadOptions
 from palikit.results import Box
@@ -18,15 +18,6 @@ _MODEL_HELP = (
     "Folder, .safetensors or .npz file, or a name on the Hub; else PALIKIT_MODEL, else nano."
 )
 _LANGUAGE_HELP = "Language of the reply, as a code such as en, de or pt-BR."
-
-_EXAMPLE_OF = {
-    "question": 'palikit answer photo.jpg "what is in the picture?"',
-    "list of labels": 'palikit detect photo.jpg "cat ; dog"',
-    "expression": 'palikit segment --refer photo.jpg "the cat on the left"',
-    "prompt": 'palikit generate photo.jpg "caption en"',
-}
-"""The form of a command that takes a text, by what the text is."""
-
 
 _OF_OBJECTS = ("grammar", "mask_codec", "mask_edges")
 _OF_MASKS = ("mask_codec", "mask_edges")
@@ -80,7 +71,7 @@ def caption(
     if box is not None:
         _ask_about_region(ctx, arguments, box, model)
     else:
-        _ask(ctx, arguments, tasks.caption(language), model)
+        _ask(ctx, arguments, [tasks.caption(language)], model)
 
 
 @_verb(
@@ -98,14 +89,15 @@ def describe(
     ctx: click.Context, arguments: tuple[str, ...], model: str | None, language: str
 ) -> None:
     """Describe each picture in detail."""
-    _ask(ctx, arguments, tasks.describe(language), model)
+    _ask(ctx, arguments, [tasks.describe(language)], model)
 
 
 @_verb(
     "answer",
-    "INPUT... QUESTION",
+    "INPUT... QUESTION...",
     (
         'palikit answer photo.jpg "how many people are there?"',
+        'palikit answer photo.jpg "how many people are there?" "what are they doing?"',
         'palikit answer left.jpg right.jpg "what has changed?" --together',
         'palikit answer clip.mp4 "what is being cooked?" --frames 8',
     ),
@@ -115,9 +107,12 @@ def describe(
 def answer(
     ctx: click.Context, arguments: tuple[str, ...], model: str | None, language: str
 ) -> None:
-    """Answer a question about each picture."""
-    inputs, text = _split_text(arguments, "question")
-    _ask(ctx, inputs, tasks.answer(text, language), model)
+    """Answer questions about each picture.
+
+    Several are answered in their order, on standard output.
+    """
+    inputs, texts = split_questions(arguments)
+    _ask(ctx, inputs, [tasks.answer(text, language) for text in texts], model)
 
 
 @_verb(
@@ -132,7 +127,7 @@ def answer(
 )
 def ocr(ctx: click.Context, arguments: tuple[str, ...], model: str | None) -> None:
     """Read the text in each picture."""
-    _ask(ctx, arguments, tasks.ocr(), model)
+    _ask(ctx, arguments, [tasks.ocr()], model)
 
 
 @_verb(
@@ -147,8 +142,9 @@ def ocr(ctx: click.Context, arguments: tuple[str, ...], model: str | None) -> No
 )
 def detect(ctx: click.Context, arguments: tuple[str, ...], model: str | None) -> None:
     """Find what the labels name, with a box around each."""
-    inputs, text = _split_text(arguments, "list of labels")
-    _ask(ctx, inputs, tasks.detect(text), model)
+    inputs, text = split_text(arguments, "list of labels")
+    labels, remarks = labels_of(text)
+    _ask(ctx, inputs, [tasks.detect(labels)], model, remarks)
 
 
 @_verb(
@@ -169,8 +165,10 @@ def segment(
     ctx: click.Context, arguments: tuple[str, ...], model: str | None, *, refer: bool
 ) -> None:
     """Find what the labels name, with an outline of each."""
-    inputs, text = _split_text(arguments, "expression" if refer else "list of labels")
-    _ask(ctx, inputs, tasks.refer(text) if refer else tasks.segment(text), model)
+    inputs, text = split_text(arguments, "expression" if refer else "list of labels")
+    labels, remarks = (text, []) if refer else labels_of(text)
+    task = tasks.refer(text) if refer else tasks.segment(labels)
+    _ask(ctx, inputs, [task], model, remarks)
 
 
 @_verb(
@@ -188,19 +186,25 @@ def generate(ctx: click.Context, arguments: tuple[str, ...], model: str | None) 
 
     The prompt may be empty.
     """
-    inputs, text = _split_text(arguments, "prompt")
-    _ask(ctx, inputs, tasks.plain(text), model)
+    inputs, text = split_text(arguments, "prompt")
+    _ask(ctx, inputs, [tasks.plain(text)], model)
 
 
 VERBS = (caption, describe, answer, ocr, detect, segment, generate)
 """In the order of the help."""
 
 
-def _ask(ctx: click.Context, inputs: Sequence[str], task: Task, model: str | None) -> None:
+def _ask(
+    ctx: click.Context,
+    inputs: Sequence[str],
+    asked: Sequence[Task],
+    model: str | None,
+    remarks: Sequence[str] = (),
+) -> None:
     from palikit.batch import Question
     from palikit.cli.asking import ask
 
-    ask(ctx, inputs, Question.of(task), model)
+    ask(ctx, inputs, [Question.of(task) for task in asked], model, remarks)
 
 
 def _ask_about_region(
@@ -215,7 +219,7 @@ def _ask_about_region(
     if read_options(ctx, RunOptions).together:
         raise InputError("--box and --together do not go together: a region is of one picture")
     question = Question.about(_box(text), read_options(ctx, LoadOptions).coordinates)
-    ask(ctx, inputs, question, model)
+    ask(ctx, inputs, [question], model)
 
 
 def _box(text: str) -> Box:
@@ -232,49 +236,3 @@ def _box(text: str) -> Box:
             "and y1 < y2"
         )
     return Box(x1, y1, x2, y2)
-
-
-def _split_text(arguments: Sequence[str], what: str) -> tuple[Sequence[str], str]:
-    """Inputs and the text after them.
-
-    Raises:
-        InputError: there is no input or no text, or a text was not put in quotes.
-    """
-    form = f"write for example: {_EXAMPLE_OF[what]}"
-    if not arguments:
-        raise InputError(f"no input and no {what}: {form}")
-    *inputs, text = arguments
-    if not inputs and not _is_input(text):
-        raise InputError(f"no input before {text!r}: {form}")
-    if not inputs or os.path.isfile(text) or _is_address(text):  # noqa: PTH113 (Path raises on long texts)
-        raise InputError(f"the {what} is missing after {text}: {form}")
-    if not _is_utf8(text):  # the bytes that a shell hands over need not be
-        raise InputError(f"the {what} is not text: write it in UTF-8")
-    if not text.strip() and what != "prompt":
-        raise InputError(f"the {what} is empty: {form}")
-    for word in inputs:
-        if not (_is_input(word) or set("./\\*?[") & set(word)):
-            raise InputError(
-                f"no such file or folder: {word}; a text of several words stands in quotes: {form}"
-            )
-    return inputs, text
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _is_input(word: str) -> bool:
-    from palikit.batch import has_known_suffix
-
-    return os.path.exists(word) or _is_address(word) or has_known_suffix(word)  # noqa: PTH110 (as above)
-
-
-def _is_address(word: str) -> bool:
-    from palikit.urls import is_url
-
-    return word == "-" or is_url(word)

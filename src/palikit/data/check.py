@@ -139,7 +139,7 @@ def _row_problems(row: Row, pictures: Pictures) -> Iterator[Problem]:
     for path in row.images:
         facts = pictures.get(path)
         if facts is not None and facts.fault:
-            what = _missing(path) if facts.is_missing else f"{facts.fault}; leave it out"
+            what = _missing(path) if facts.is_missing else f"{facts.fault}; or leave the row out"
             kind = "missing picture" if facts.is_missing else "unreadable picture"
             yield Problem(row.where, what, is_error=True, kind=kind)
     yield from text_errors(row)

@@ -138,6 +138,8 @@ def _size_problem(row: Row, size: tuple[int, int], facts: PictureFacts) -> Probl
             f"{sentence}, the size before it is turned as its EXIF orientation says: mark its "
             "objects on the upright picture"
         )
+    elif size == facts.size[::-1]:
+        what = f"{sentence}: width and height stand in each other's place; exchange them"
     else:
         what = f"{sentence}: its boxes are of another size of the picture; give the right one"
     return Problem(row.where, what, is_error=True, kind="other picture size")

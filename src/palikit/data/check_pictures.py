@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
+from palikit.data.findings import picture_fault
 from palikit.errors import InputError
 from palikit.pictures import opened, upright_rgb
 
@@ -72,7 +73,7 @@ def read_picture(path: Path) -> PictureFacts:
             stored = picture.size
             upright = upright_rgb(picture, str(path))
     except InputError as error:
-        return PictureFacts(path, fault=str(error))
+        return PictureFacts(path, fault=picture_fault(path, error))
     pixels = hashlib.sha256(upright.tobytes())
     pixels.update(repr(upright.size).encode())
     return PictureFacts(path, stored, upright.size, pixels.hexdigest())

@@ -64,8 +64,8 @@ def token_problem(row: Row, number: int, limit: TokenLimit) -> Problem | None:
     return Problem(
         row.where,
         f"{about}{number} tokens ({prompt} of them the prompt {shown(row.prefix)}), and "
-        f"{limit.limit} fit: name fewer classes or objects in a row, or raise --max-tokens, which "
-        "costs memory",
+        f"{limit.limit} fit: name fewer classes or objects in a row, or raise "
+        "--max-text-tokens, which costs memory",
         is_error=limit.is_exact,
         kind="too many tokens",
     )

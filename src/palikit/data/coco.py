@@ -12,27 +12,23 @@ over, and so is a category that only stands above others: Roboflow's exports beg
 called after the data set.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from palikit.data.findings import (
-    Findings,
-    files_in,
-    finite_numbers,
-    read_json,
-    read_text,
-    split_of,
-)
-from palikit.data.outlines import box_of_mask, fill_rings
+from palikit.data.coco_outlines import box_of, outline_of
+from palikit.data.findings import Findings, files_in, finite_numbers
 from palikit.data.records import Annotation, Record, Records
+from palikit.data.split_names import Splits, is_wanted, split_of
+from palikit.data.text_files import read_json, read_text
 from palikit.errors import InputError
-from palikit.masks import Mask
-from palikit.results import Box
 
 _PASSED_OVER = ("person_keypoints", "image_info", "stuff_", "panoptic_")
+
+_MAX_DETECTIONS = 100
+"""Objects of a class in a picture that COCO's metric counts (its largest `maxDets`)."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +43,13 @@ class _Source:
 
 
 def read_coco(
-    path: Path, split: str | None = None, *, images: Path | None = None, masks: bool = True
+    path: Path, split: Splits = None, *, images: Path | None = None, masks: bool = True
 ) -> Records:
     """Read a COCO file, or a folder of them.
 
     Args:
         path: a JSON file, or a folder with one or more.
-        split: only this one; None for all.
+        split: only this one, or these; None for all.
         images: folder of the pictures, where they do not lie where COCO has them.
         masks: whether outlines are read; filling polygons takes most of the time.
 
@@ -68,7 +64,7 @@ def read_coco(
     classes: dict[str, None] = {}
     for file in files:
         own = split_of(file.stem) or split_of(file.parent.name)
-        if split not in (None, own):
+        if not is_wanted(own, split):
             continue
         content = _content(file)
         source = _source(file, content, path, images, own, masks=masks)
@@ -152,7 +148,7 @@ def _folders(file: Path, split: str | None) -> list[Path]:
 def _records(source: _Source, content: Mapping[str, Any], findings: Findings) -> list[Record]:
     by_image: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
     images = [each for each in content["images"] if isinstance(each, dict)]
-    known = {_id(each) for each in images}
+    known = _by_id(source, images, findings)
     for annotation in content["annotations"]:
         if not isinstance(annotation, dict) or _id(annotation, "image_id") not in known:
             findings.error(
@@ -163,8 +159,28 @@ def _records(source: _Source, content: Mapping[str, Any], findings: Findings) ->
             )
         else:
             by_image[annotation["image_id"]].append(annotation)
-    found = (_record(source, each, by_image.get(_id(each), ()), findings) for each in images)
+    found = (
+        _record(source, image, by_image.get(number, ()), findings)
+        for number, image in known.items()
+    )
     return [record for record in found if record is not None]
+
+
+def _by_id(
+    source: _Source, images: Sequence[Mapping[str, Any]], findings: Findings
+) -> dict[int | str, Mapping[str, Any]]:
+    """The images by their ids; of two with one id nobody knows whose the annotations are."""
+    known: dict[int | str, Mapping[str, Any]] = {}
+    for image in images:
+        first = known.setdefault(_id(image), image)
+        if first is not image:
+            findings.error(
+                f"{source.name}, image {_id(image)}",
+                f"{first.get('file_name')} and {image.get('file_name')} both have this id: give "
+                "each image an id of its own, and its annotations the same",
+                "repeated image id",
+            )
+    return known
 
 
 def _record(
@@ -183,6 +199,7 @@ def _record(
     captions = tuple(str(each["caption"]).strip() for each in annotations if "caption" in each)
     marked = [each for each in annotations if "caption" not in each]
     objects = [_object(source, each, picture[1:], findings) for each in marked]
+    _note_many(where, objects, findings)
     return Record(
         images=(picture[0],),
         width=picture[1],
@@ -192,6 +209,19 @@ def _record(
         split=source.split,
         where=where,
     )
+
+
+def _note_many(where: str, objects: Sequence[Annotation | None], findings: Findings) -> None:
+    """Notes a picture with more objects of a class than evaluation looks at."""
+    counts = Counter(each.label for each in objects if each and not each.crowd)
+    for label, count in counts.items():
+        if count > _MAX_DETECTIONS:
+            findings.note(
+                where,
+                f"it has {count} objects {label!r}, and evaluation looks at {_MAX_DETECTIONS} of a "
+                "class in a picture: --crop cuts it into tiles",
+                f"more than {_MAX_DETECTIONS} objects of a class",
+            )
 
 
 def _object(
@@ -209,8 +239,8 @@ def _object(
         )
         return None
     try:
-        mask = _mask(annotation.get("segmentation"), size) if source.masks else None
-        box = _box(annotation, mask, size)
+        mask = outline_of(annotation.get("segmentation"), size) if source.masks else None
+        box = box_of(annotation, mask, size)
     except InputError as error:
         findings.error(where, str(error), "unreadable object")
         return None
@@ -222,52 +252,6 @@ def _object(
         crowd=bool(annotation.get("iscrowd")),
         area=area[0] if area is not None and area[0] > 0 else None,
     )
-
-
-def _box(annotation: Mapping[str, Any], mask: Mask | None, size: tuple[int, int]) -> Box:
-    numbers = finite_numbers(annotation.get("bbox"), 4)
-    if numbers is not None:
-        x, y, width, height = numbers
-        return Box(x, y, x + width, y + height)
-    if "bbox" not in annotation:
-        outline = mask or _mask(annotation.get("segmentation"), size)
-        if outline is not None and (box := box_of_mask(outline)) is not None:
-            return box
-    raise InputError(
-        f"its bbox is {annotation.get('bbox')!r}: expected [x, y, width, height] in pixels"
-    )
-
-
-def _mask(segmentation: Any, size: tuple[int, int]) -> Mask | None:
-    """The outline of an annotation; None where there is none.
-
-    Raises:
-        InputError: neither polygons nor run lengths, or of a picture of another size.
-    """
-    if not segmentation:
-        return None
-    if isinstance(segmentation, dict):
-        mask = Mask.from_rle(segmentation)
-        if (mask.width, mask.height) != size:
-            raise InputError(
-                f"its segmentation is of {mask.width} x {mask.height} pixels and the picture has "
-                f"{size[0]} x {size[1]}: give the outline in this picture's pixels"
-            )
-        return mask
-    rings = [_ring(each) for each in segmentation] if isinstance(segmentation, list) else []
-    if not rings:
-        raise InputError(
-            "its segmentation is neither a list of polygons nor run lengths: expected "
-            '[[x, y, x, y, x, y, ...]] or {"size": [height, width], "counts": ...}'
-        )
-    return fill_rings(rings, *size)
-
-
-def _ring(flat: Any) -> list[tuple[float, float]]:
-    numbers = finite_numbers(flat, len(flat)) if isinstance(flat, list) else None
-    if numbers is None or len(numbers) % 2:
-        raise InputError("a polygon of its segmentation is not a flat list x, y, x, y, ...")
-    return list(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 def _merged(one: Record, other: Record) -> Record:

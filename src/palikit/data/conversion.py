@@ -6,11 +6,13 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from palikit.data.admitting import admit_records
+from palikit.data.check_objects import objects_of
 from palikit.data.options import OBJECT_TASKS, ConvertOptions, Format, Layout, RenderOptions
 from palikit.data.reading import read_source
-from palikit.data.records import Records
+from palikit.data.records import Annotation, Records
 from palikit.data.render import check_material, render_admitted, render_records
-from palikit.data.rows import Encode, Rows
+from palikit.data.rows import Encode, Row, Rows
+from palikit.data.split_names import split_place
 from palikit.data.splits import divide
 from palikit.data.tiling import Tile, plan_tiles, save_tiles
 from palikit.data.writing import copy_pictures, planned_copies, write_coco, write_jsonl
@@ -116,10 +118,15 @@ def write(
             write_coco(part, file, classes=rows.classes, overwrite=options.overwrite)
         else:
             write_jsonl(part, file, overwrite=options.overwrite)
-        counts = Counter(each.label for row in part for each in row.objects or ())
+        counts = Counter(each.label for row in part for each in _objects(row))
         by_class = tuple((name, counts[name]) for name in dict.fromkeys([*rows.classes, *counts]))
         written.append(Written(split, file, len(part), by_class))
     return written, turned
+
+
+def _objects(row: Row) -> Sequence[Annotation]:
+    """The objects of a row, crowds included; read from its suffix where it has no others."""
+    return objects_of(row) if row.objects is None else row.objects
 
 
 def _cropped(
@@ -172,7 +179,6 @@ def _checked(prepared: Prepared, destination: Path, options: ConvertOptions) -> 
 
 def _files(rows: Rows, destination: Path, options: ConvertOptions) -> Sequence[tuple[str, Path]]:
     """Each split and its file, train first; rows without a split are train."""
-    order = {"train": 0, "val": 1, "test": 2}
     splits = {row.split or "train" for row in rows.rows}
-    names = sorted(splits, key=lambda split: (order.get(split, 3), split))
+    names = sorted(splits, key=lambda split: (split_place(split), split))
     return [(name, destination / f"{name}{_ENDING[options.to]}") for name in names]

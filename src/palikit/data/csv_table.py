@@ -8,7 +8,8 @@
     image, question, answer                   several lines of one question are several answers
     image, text                               what is written in the picture
 
-A column `split` is read in each. Other names in use are known: filename, file_name, path for image;
+In Roboflow's export train/_annotations.csv stands among the pictures of its split. A column `split`
+is read in each. Other names in use are known: filename, file_name, path for image;
 class, category for label; xmin, ymin, xmax, ymax for the edges. The separator is a comma, semicolon
 or tab, whichever the header holds. Edges that all lie between 0 and 1 are fractions of the sides,
 not pixels, and are refused.
@@ -21,17 +22,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from palikit.data.findings import (
-    Findings,
-    files_in,
-    finite_numbers,
-    is_split_name,
-    read_text,
-    split_name,
-    split_of,
-)
+from palikit.data.findings import Findings, files_in, finite_numbers
 from palikit.data.records import Annotation, Question, Record, Records
 from palikit.data.rows import Row, Rows
+from palikit.data.split_names import Splits, is_split_name, is_wanted, split_name, split_of
+from palikit.data.text_files import read_text
 from palikit.errors import InputError
 from palikit.results import Box
 
@@ -61,6 +56,9 @@ _COLUMNS: dict[_Kind, tuple[str, ...]] = {
 }
 _EDGES = ("x1", "y1", "x2", "y2")
 
+_EXPORT = "_annotations.csv"
+"""Roboflow's name of the table in the folder of each split, among its pictures."""
+
 
 @dataclass(frozen=True)
 class _Line:
@@ -85,7 +83,7 @@ class _Known:
 
 def read_csv(
     path: Path,
-    split: str | None = None,
+    split: Splits = None,
     *,
     images: Path | None = None,
     prefix: str | None = None,
@@ -94,7 +92,7 @@ def read_csv(
 
     Args:
         path: a .csv file, or a folder with some, whose names then say the split.
-        split: only this one; None for all.
+        split: only this one, or these; None for all.
         images: folder of the pictures, where they are not beside the file.
         prefix: a prompt for every row of a table of rows, in place of its own.
 
@@ -103,9 +101,13 @@ def read_csv(
     """
     findings = Findings()
     parts: list[Records | Rows] = []
+    root = path if path.is_dir() else path.parent
     for file in csv_files(path):
-        kind, lines = _table(file)
-        chosen = [line for line in lines if split in (None, line.split)]
+        table = _table(file, str(file.relative_to(root)), split, findings)
+        if table is None:
+            continue
+        kind, lines = table
+        chosen = [line for line in lines if is_wanted(line.split, split)]
         folders = (images,) if images is not None else (file.parent, file.parent / "images")
         if kind == "rows":
             parts.append(_rows(chosen, folders, prefix, findings))
@@ -124,21 +126,32 @@ def read_csv(
 
 def csv_files(path: Path) -> list[Path]:
     """The tables that a path stands for."""
-    return [path] if path.is_file() else files_in(path, "*.csv")
+    if path.is_file():
+        return [path]
+    return files_in(path, "*.csv") or files_in(path, f"*/{_EXPORT}")
 
 
-def _table(file: Path) -> tuple[_Kind, list[_Line]]:
+def _table(
+    file: Path, name: str, wanted: Splits, findings: Findings
+) -> tuple[_Kind, list[_Line]] | None:
+    """What a table is about, and its lines; None where all of it is of a split not wanted."""
     text = read_text(file)
     header = text.partition("\n")[0]
     separator = max(",;\t", key=header.count)
-    lines = list(_numbered(text, separator, file))
-    columns = _columns(lines[0][1] if lines else [])
+    numbered = _numbered(text, separator, file)
+    columns = _columns(next(numbered, (1, []))[1])
+    own = split_of(file.parent.name if file.name == _EXPORT else file.stem)
+    if "split" not in columns and not is_wanted(own, wanted):
+        return None
     kind = next((k for k, names in _COLUMNS.items() if set(names) <= columns.keys()), None)
     if kind is None:
         known = "; ".join(", ".join(names) for names in _COLUMNS.values())
         raise InputError(f"{file} has the columns {header.strip()!r}: expected one of {known}")
-    named = [(f"{file.name}, line {number}", cells) for number, cells in lines[1:]]
-    found = list(_lines(named, columns, split_of(file.stem)))
+    named = [(f"{name}, line {number}", cells) for number, cells in numbered]
+    found = list(_lines(named, columns, own))
+    if not found:
+        what = "it has no line below its header: give some, or remove the file"
+        findings.error(name, what, "empty file")
     if kind == "objects":
         _refuse_fractions(file, found)
     return kind, found

@@ -1,6 +1,5 @@
 """What readers share: collecting what is wrong, finding pictures and measuring them."""
 
-import json
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -18,23 +17,11 @@ _ORIENTATION = 0x0112
 _ON_ITS_SIDE = range(5, 9)
 """EXIF orientations that exchange width and height (EXIF 2.3, tag 0x0112)."""
 
-_SPLIT_OF_WORD = {
-    "train": "train",
-    "training": "train",
-    "trainval": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-    "test": "test",
-    "testing": "test",
-}
-_SPLIT_WORD = re.compile(
-    rf"(?<![a-z])({'|'.join(sorted(_SPLIT_OF_WORD, key=len, reverse=True))})(?![a-z])"
-)
+_NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+"""Bytes that no text holds: controls but for tab, line ends and escape (ECMA-48)."""
 
-_SPLIT_NAME = re.compile(r"\w(?:[\w .-]*\w)?")
-"""What can name a split, which becomes the name of a file."""
+_BEGINNING = 40
+"""Characters that a message shows of a text that should be a picture."""
 
 _MAX_NAME = 120
 """Characters of a picture's name that a message shows; some data sets hold whole files there."""
@@ -71,7 +58,7 @@ class Findings:
         try:
             size = upright_size(path)
         except InputError as error:
-            self.error(where, str(error), "unreadable picture")
+            self.error(where, picture_fault(path, error), "unreadable picture")
             return None
         if stated is not None and min(stated) > 0 and stated != size:
             self.error(where, _other_size(path, size, stated), "other picture size")
@@ -139,46 +126,24 @@ def stored_size(path: Path) -> tuple[int, int, int]:
         return *picture.size, _orientation(picture)
 
 
-def split_of(name: str) -> str | None:
-    """The split that a file or folder name speaks of, as "train", "val" or "test"."""
-    found = _SPLIT_WORD.findall(name.lower())
-    return _SPLIT_OF_WORD[found[-1]] if found else None
-
-
-def split_name(name: str | None) -> str | None:
-    """A split's own name in the one spelling used here: valid and validation are val."""
-    return None if not name else _SPLIT_OF_WORD.get(name.lower(), name)
-
-
-def is_split_name(name: str) -> bool:
-    """Whether a file can be called by a split: words, without anything that is part of a path."""
-    return _SPLIT_NAME.fullmatch(name) is not None
-
-
-def read_json(path: Path) -> Any:
-    """The value in a JSON file.
-
-    Raises:
-        InputError: the file cannot be opened or is not JSON.
-    """
+def picture_fault(path: Path, error: InputError) -> str:
+    """Why a file could not be read as a picture: what the error says, or that the file is text."""
     try:
-        return json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not JSON ({error}): expected a whole JSON file") from error
-
-
-def read_text(path: Path) -> str:
-    """A text file, in UTF-8 with or without its mark.
-
-    Raises:
-        InputError: the file cannot be opened or is not UTF-8.
-    """
+        with path.open("rb") as stream:
+            head = stream.read(512)
+    except OSError:
+        return str(error)
+    if not head.strip() or _NO_TEXT.search(head):
+        return str(error)
     try:
-        return path.read_text(encoding="utf-8-sig")
+        # A letter may be cut in two at the end of what was read.
+        words = " ".join(head.decode("utf-8", "strict" if len(head) < 512 else "ignore").split())
     except UnicodeDecodeError:
-        raise InputError(f"{path} is not UTF-8 text: save it in UTF-8") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+        return str(error)
+    return (
+        f"{path} is not a picture but text, which begins with {words[:_BEGINNING]!r}: put the "
+        "picture itself there"
+    )
 
 
 def finite_numbers(values: Any, count: int) -> tuple[float, ...] | None:
@@ -210,10 +175,15 @@ def _short(name: str) -> str:
 
 def _other_size(path: Path, size: tuple[int, int], stated: tuple[int, int]) -> str:
     sizes = f"states {stated[0]} x {stated[1]} pixels and {path.name} has {size[0]} x {size[1]}"
-    if stated == size[::-1]:
+    if stated == size[::-1] and stored_size(path)[2] in _ON_ITS_SIDE:
         return (
             f"it {sizes} once turned upright by its EXIF orientation: its labels were drawn on "
             "the picture lying on its side; remove the orientation tag from the picture"
+        )
+    if stated == size[::-1]:
+        return (
+            f"it {sizes}: width and height stand in each other's place; exchange them, or give the "
+            "picture that was labelled if it lies turned by a quarter"
         )
     return f"it {sizes}: give the picture that was labelled, or correct the labels"
 

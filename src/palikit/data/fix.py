@@ -8,7 +8,7 @@ from palikit.data.check_objects import without_repeats
 from palikit.data.check_pictures import PictureFacts
 from palikit.data.check_splits import leaks, repeated_rows, split_of
 from palikit.data.check_suffix import prompt_of, read_suffix, says_nothing_is_there, task_of
-from palikit.data.check_text import ENDS_THE_TEXT, normal_suffix
+from palikit.data.check_text import ENDS_THE_TEXT, normal_suffix, shown
 from palikit.data.outlines import clipped
 from palikit.data.records import Annotation, Problem
 from palikit.data.rows import Row
@@ -118,7 +118,8 @@ def _has_its_pictures(row: Row, pictures: Pictures, changes: _Changes) -> bool:
         return False
     size, facts = (row.width, row.height), pictures[row.images[0]]
     if row.objects and None not in size and size != facts.size:
-        what = f"its boxes are of {size[0]} x {size[1]} pixels, its picture has {facts.size}"
+        width, height = facts.size
+        what = f"its boxes are of {size[0]} x {size[1]} pixels, its picture has {width} x {height}"
         changes.add(row, "left out: other picture size", what)
         return False
     return True
@@ -134,7 +135,7 @@ def _has_suffix(row: Row, changes: _Changes) -> bool:
 def _fixed(row: Row, facts: PictureFacts, changes: _Changes) -> Row:
     prefix = _fixed_prefix(row)
     if prefix != row.prefix:
-        changes.add(row, "prefix", f"{row.prefix!r} is now {prefix!r}")
+        changes.add(row, "prefix", f"{shown(row.prefix)} is now {shown(prefix)}")
     objects = row.objects
     if objects is not None:
         # Where none of several is left, it is not known any more that nothing is there.
@@ -145,7 +146,7 @@ def _fixed(row: Row, facts: PictureFacts, changes: _Changes) -> Row:
     for suffix in row.suffixes:
         text = _fixed_suffix(fixed, suffix)
         if text != suffix:
-            changes.add(row, "suffix", f"{suffix!r} is now {text!r}")
+            changes.add(row, "suffix", f"{shown(suffix)} is now {shown(text)}")
         if text.strip() or (says_nothing_is_there(row) and not suffix.strip()):
             suffixes.append(text)
     return replace(fixed, suffixes=tuple(dict.fromkeys(suffixes)))
@@ -172,7 +173,7 @@ def _fixed_objects(
         kept.append(replace(each, box=box))
     once = without_repeats(kept)
     if len(once) < len(kept):
-        changes.add(row, "object left out", f"{len(kept) - len(once)} marked twice in one place")
+        changes.add(row, "object left out", f"marked twice in one place: {len(kept) - len(once)}")
     return once
 
 

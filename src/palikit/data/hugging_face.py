@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from palikit.data.findings import Findings, finite_numbers, split_name, upright_size
+from palikit.data.findings import Findings, finite_numbers, upright_size
 from palikit.data.records import Annotation, Question, Record, Records
+from palikit.data.split_names import Splits, is_wanted, split_name
 from palikit.data.writing import saved_file
 from palikit.errors import InputError, MissingExtraError
 from palikit.pictures import opened
@@ -43,7 +44,7 @@ class _Table:
 
 def read_hugging_face(
     source: str | Path,
-    split: str | None = None,
+    split: Splits = None,
     *,
     hub: bool = False,
     pictures: Path | None = None,
@@ -52,7 +53,7 @@ def read_hugging_face(
 
     Args:
         source: a folder, or with `hub` a name such as "cppe-5".
-        split: only this one; None for all.
+        split: only this one, or these; None for all.
         hub: whether `source` is a name, and may be fetched.
         pictures: folder that pictures without files of their own are written to.
 
@@ -63,10 +64,8 @@ def read_hugging_face(
     findings = Findings()
     records: list[Record] = []
     classes: dict[str, None] = {}
-    for name, data in _tables(source, hub=hub):
+    for name, data in _tables(source, split, hub=hub):
         own = None if name is None else split_name(name)
-        if split not in (None, own):
-            continue
         table = _table(data, name or "rows", own, pictures)
         classes.update(dict.fromkeys(table.classes))
         for number, row in enumerate(data):
@@ -84,8 +83,8 @@ def is_hugging_face(folder: Path) -> bool:
     )
 
 
-def _tables(source: str | Path, *, hub: bool) -> Iterator[tuple[str | None, Any]]:
-    """Each split with its name, pictures left as bytes; one without a name is whole."""
+def _tables(source: str | Path, wanted: Splits, *, hub: bool) -> Iterator[tuple[str | None, Any]]:
+    """Each split wanted with its name, pictures left as bytes; one without a name is whole."""
     try:
         import datasets  # type: ignore[import-untyped,import-not-found,unused-ignore]
     except ImportError as error:
@@ -99,6 +98,8 @@ def _tables(source: str | Path, *, hub: bool) -> Iterator[tuple[str | None, Any]
         raise InputError(f"{source} could not be read by datasets ({reason})") from error
     parts = whole.items() if isinstance(whole, Mapping) else [(None, whole)]
     for name, data in parts:
+        if not is_wanted(None if name is None else split_name(name), wanted):
+            continue
         if "image" not in data.column_names:
             raise InputError(
                 f"{source} has the columns {', '.join(data.column_names)}: expected one that is "

@@ -25,9 +25,11 @@ from pathlib import Path
 from typing import Any
 
 from palikit import tasks
-from palikit.data.findings import Findings, files_in, finite_numbers, read_text, split_of
+from palikit.data.findings import Findings, files_in, finite_numbers
 from palikit.data.records import Annotation
 from palikit.data.rows import Order, Row, Rows
+from palikit.data.split_names import Splits, is_wanted, split_of
+from palikit.data.text_files import text_lines
 from palikit.errors import InputError
 from palikit.masks import Mask
 from palikit.results import Box
@@ -46,7 +48,7 @@ class _Place:
 
 def read_jsonl(
     path: Path,
-    split: str | None = None,
+    split: Splits = None,
     *,
     images: Path | None = None,
     prefix: str | None = None,
@@ -55,7 +57,7 @@ def read_jsonl(
 
     Args:
         path: a .jsonl file, or a folder with some.
-        split: only this one; None for all.
+        split: only this one, or these; None for all.
         images: folder of the pictures, where they are not beside the file.
         prefix: a prompt for every row, in place of its own.
 
@@ -67,14 +69,20 @@ def read_jsonl(
     root = path if path.is_dir() else path.parent
     for file in jsonl_files(path):
         own = split_of(file.stem) or split_of(file.parent.name)
-        if split not in (None, own):
+        if not is_wanted(own, split):
             continue
         folders = (images,) if images is not None else (file.parent, file.parent / "images")
         place = _Place(folders, own, prefix)
-        for number, line in enumerate(read_text(file).split("\n"), start=1):
-            where = f"{file.relative_to(root)}, line {number}"
-            if line.strip() and (row := _row(line, where, place, findings)) is not None:
-                rows.append(row)
+        name, is_empty = file.relative_to(root), True
+        for number, line in enumerate(text_lines(file), start=1):
+            if line.strip():
+                is_empty = False
+                if (row := _row(line, f"{name}, line {number}", place, findings)) is not None:
+                    rows.append(row)
+        if is_empty:
+            findings.error(
+                str(name), "it is empty: give a row on each line, or remove the file", "empty file"
+            )
     return Rows(tuple(rows), tuple(dict.fromkeys(_labels(rows))), tuple(findings.problems))
 
 

@@ -26,16 +26,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import numpy as np
 import numpy.typing as npt
 
-from palikit.data.findings import (
-    Findings,
-    files_in,
-    find_picture,
-    finite_numbers,
-    read_json,
-    read_text,
-)
+from palikit.data.findings import Findings, files_in, find_picture, finite_numbers
 from palikit.data.outlines import Point, box_of_mask, box_of_points, fill_rings
 from palikit.data.records import Annotation, Question, Record, Records
+from palikit.data.text_files import read_json, read_text
 from palikit.errors import InputError
 from palikit.masks import Mask
 

@@ -79,12 +79,12 @@ class RenderOptions:
 
     def __post_init__(self) -> None:
         if self.negatives < 0:
-            raise InputError(f"negatives is {self.negatives}: it must be 0 or more")
+            raise InputError(f"--negatives is {self.negatives}: it must be 0 or more")
         if not 0 <= self.seed < 2**63:
-            raise InputError(f"seed is {self.seed}: it must be between 0 and 2**63 - 1")
+            raise InputError(f"--seed is {self.seed}: it must be between 0 and 2**63 - 1")
         if self.prefix is not None and self.prompt_classes != "all":
             raise InputError(
-                f"prefix is {self.prefix!r} and prompt_classes is {self.prompt_classes!r}: one "
+                f"--prefix is {self.prefix!r} and --prompt-classes is {self.prompt_classes}: one "
                 "prompt for all rows cannot name each row's own classes; give one of them"
             )
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from palikit.data.coco import coco_files, is_coco, read_coco
 from palikit.data.csv_table import csv_files, read_csv
-from palikit.data.findings import split_name
 from palikit.data.hugging_face import is_hugging_face, read_hugging_face
 from palikit.data.instance_labels import label_folder, read_instance_labels
 from palikit.data.jsonl import jsonl_files, read_jsonl
@@ -13,6 +12,7 @@ from palikit.data.label_studio import is_label_studio, label_studio_file, read_l
 from palikit.data.options import Format, RenderOptions
 from palikit.data.records import Records
 from palikit.data.rows import Rows
+from palikit.data.split_names import Splits, is_wanted, split_name
 from palikit.data.voc import read_voc, voc_files
 from palikit.data.yolo import read_yolo, yolo_file
 from palikit.errors import InputError
@@ -22,7 +22,7 @@ _NEEDS: dict[Format, str] = {
     "coco": "a JSON file with images and annotations, here, in annotations/ or train/",
     "voc": "Annotations/*.xml, or XML files beside the pictures",
     "yolo": "data.yaml with names, or classes.txt",
-    "csv": "*.csv",
+    "csv": "*.csv, or train/_annotations.csv",
     "label-studio": "a JSON export with a list of tasks",
     "instance-labels": "images/ and labels/ or masks/ with label pictures",
     "huggingface": "a folder made by save_to_disk",
@@ -38,7 +38,7 @@ _ENDINGS: dict[str, Format] = {
 def read_source(
     source: str | Path,
     format: Format = "auto",  # noqa: A002 (the word users know it by)
-    split: str | None = None,
+    split: Splits = None,
     options: RenderOptions | None = None,
     *,
     hub: bool = False,
@@ -49,7 +49,7 @@ def read_source(
     Args:
         source: a folder or a file, or with `hub` the name of a data set on the Hugging Face Hub.
         format: what it is written in.
-        split: only this one; None for all.
+        split: only this one, or these, of which None is what has no split; None for all.
         options: which labels and pictures are looked for, and the prefix of rows without one.
         hub: whether `source` is such a name.
         pictures: folder for pictures that have no files of their own.
@@ -58,7 +58,7 @@ def read_source(
         InputError: no such source, format or split, or the source as a whole cannot be read.
         MissingExtraError: a package is missing.
     """
-    options, wanted = options or RenderOptions(), split_name(split)
+    options, wanted = options or RenderOptions(), _in_one_spelling(split)
     if hub:
         found: Records | Rows = read_hugging_face(source, wanted, hub=True, pictures=pictures)
     else:
@@ -69,12 +69,24 @@ def read_source(
         found = _read(path, known, wanted, options, pictures)
     given = found.rows if isinstance(found, Rows) else found.records
     if wanted is not None:
-        kept = [each for each in given if each.split == wanted]
+        kept = [each for each in given if is_wanted(each.split, wanted)]
         if not kept and not any(problem.is_error for problem in found.problems):
             raise InputError(
-                f"{source} has no split {split!r}: it has {_splits_there(source, format, options)}"
+                f"{source} has no split {_listed(split)}: it has "
+                f"{_splits_there(source, format, options)}"
             )
     return found
+
+
+def _in_one_spelling(split: Splits) -> Splits:
+    if split is None or isinstance(split, str):
+        return split_name(split)
+    return frozenset(map(split_name, split))
+
+
+def _listed(split: Splits) -> str:
+    names = [split] if isinstance(split, str) else sorted(filter(None, split or ()))
+    return " or ".join(map(repr, names))
 
 
 def recognise(path: Path) -> Format:
@@ -122,7 +134,7 @@ def _is_folder_of(name: Format, path: Path) -> bool:
 
 
 def _read(
-    path: Path, known: Format, split: str | None, options: RenderOptions, pictures: Path | None
+    path: Path, known: Format, split: Splits, options: RenderOptions, pictures: Path | None
 ) -> Records | Rows:
     images = None if options.images is None else Path(options.images)
     masks = options.task == "segment"

@@ -71,8 +71,9 @@ def render_admitted(records: Records, options: RenderOptions, encode: Encode | N
     """
     if options.task == "segment" and encode is None:
         raise InputError(
-            "outlines become codes with a mask codec, and none was given: name its file with "
-            "--mask-codec (vae-oid.npz of the PaliGemma release)"
+            "outlines become codes with a mask codec, and none was given: take the codec of the "
+            "built-in model with --model nano, or that of the released models with --mask-codec "
+            "vae-oid.npz"
         )
     findings = Findings()
     classes = records.classes if options.task in OBJECT_TASKS else ()

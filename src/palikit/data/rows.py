@@ -16,6 +16,7 @@ from palikit.results import Box
 
 if TYPE_CHECKING:
     from palikit.data.options import Format, RenderOptions
+    from palikit.data.split_names import Splits
 
 __all__ = ["Encode", "Order", "Problem", "Row", "Rows", "load_rows", "read_rows"]
 
@@ -71,7 +72,7 @@ class Rows:
 
 def load_rows(
     source: str | Path,
-    split: str | None = None,
+    split: "Splits" = None,
     options: "RenderOptions | None" = None,
     encode: Encode | None = None,
     *,
@@ -81,7 +82,8 @@ def load_rows(
 
     Args:
         source: a folder or file in any format of `palikit.data.options.Format`.
-        split: only this one; None for all.
+        split: only this one, or these, of which None is what has no split; None for all. What is
+            in the others is not looked at.
         options: how records become rows; the defaults of `RenderOptions` where None.
         encode: turns an outline into codes; needed for the task "segment".
         format: the format of `source`; "auto" recognises it.
@@ -107,7 +109,7 @@ def load_rows(
 
 def read_rows(
     source: str | Path,
-    split: str | None = None,
+    split: "Splits" = None,
     options: "RenderOptions | None" = None,
     encode: Encode | None = None,
     *,

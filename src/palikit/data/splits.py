@@ -8,9 +8,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from palikit.data.findings import read_text, split_name
 from palikit.data.records import Record
 from palikit.data.rows import Row
+from palikit.data.split_names import split_name
+from palikit.data.text_files import read_text
 from palikit.errors import InputError
 
 ItemT = TypeVar("ItemT", Record, Row)

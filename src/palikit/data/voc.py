@@ -19,15 +19,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from palikit.data.findings import (
-    Findings,
-    files_in,
-    finite_numbers,
-    read_text,
-    split_name,
-    split_of,
-)
+from palikit.data.findings import Findings, files_in, finite_numbers
 from palikit.data.records import Annotation, Record, Records
+from palikit.data.split_names import Splits, is_wanted, split_name, split_of
+from palikit.data.text_files import read_text
 from palikit.errors import InputError
 from palikit.pictures import PICTURE_SUFFIXES
 from palikit.results import Box
@@ -37,7 +32,7 @@ _DECLARATION = re.compile(r"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
 
 def read_voc(
     path: Path,
-    split: str | None = None,
+    split: Splits = None,
     *,
     images: Path | None = None,
     difficult: bool = False,
@@ -46,7 +41,7 @@ def read_voc(
 
     Args:
         path: the folder above `Annotations`, or one with XML files beside pictures.
-        split: only this one; None for all.
+        split: only this one, or these; None for all.
         images: folder of the pictures, where it is not JPEGImages beside Annotations.
         difficult: whether objects marked as difficult are ordinary ones. By default they are
             neither trained on nor counted in evaluation, as VOC itself scores.
@@ -56,7 +51,7 @@ def read_voc(
     """
     findings = Findings()
     lists = _lists(path)
-    files = [(file, name) for file, name in _files(path, lists, findings) if split in (None, name)]
+    files = list(_files(path, lists, split, findings))
     if not files and not findings.problems and split is None:
         raise InputError(f"{path} holds no Pascal VOC files: expected Annotations/*.xml")
     records = []
@@ -91,15 +86,17 @@ def _names(path: Path) -> list[str]:
 
 
 def _files(
-    folder: Path, lists: Mapping[str, list[str]], findings: Findings
+    folder: Path, lists: Mapping[str, list[str]], wanted: Splits, findings: Findings
 ) -> Iterator[tuple[Path, str | None]]:
-    """Each XML file with its split; what no list names is left out."""
+    """Each XML file of the splits that are wanted; what no list names is left out."""
     if not lists:
         for file in voc_files(folder):
-            yield file, None if file.parent.name == "Annotations" else split_of(file.parent.name)
+            own = None if file.parent.name == "Annotations" else split_of(file.parent.name)
+            if is_wanted(own, wanted):
+                yield file, own
         return
     for split, names in lists.items():
-        for name in names:
+        for name in names if is_wanted(split_name(split), wanted) else ():
             file = folder / "Annotations" / f"{name.lstrip('/')}.xml"
             if file.is_file():
                 yield file, split_name(split)

@@ -16,13 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from palikit.data.findings import Findings, files_in, finite_numbers, pictures_in, read_text
+from palikit.data.findings import Findings, files_in, finite_numbers, pictures_in
 from palikit.data.outlines import Point, box_of_points, fill_rings
 from palikit.data.records import Annotation, Record, Records
-from palikit.errors import InputError
+from palikit.data.split_names import Splits, is_wanted
+from palikit.data.text_files import read_text
+from palikit.errors import InputError, counted
 from palikit.results import Box
 
 _SPLITS = ("train", "val", "test")
+
+_MOST = 2
+"""Shares above are pixels; a little above 1 is a box that reaches beyond its picture."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +42,13 @@ class _Layout:
 
 
 def read_yolo(
-    path: Path, split: str | None = None, *, images: Path | None = None, masks: bool = True
+    path: Path, split: Splits = None, *, images: Path | None = None, masks: bool = True
 ) -> Records:
     """Read a YOLO data set.
 
     Args:
         path: data.yaml, the folder that holds it, or a folder of pictures with classes.txt.
-        split: only this one; None for all.
+        split: only this one, or these; None for all.
         images: folder of the pictures, where classes.txt does not lie beside them.
         masks: whether polygons are filled; their boxes are read in any case.
 
@@ -51,12 +56,12 @@ def read_yolo(
         InputError: neither file is there, or one that cannot be understood, or there are pictures
             and no file of labels at all.
     """
-    layout = _layout(path, images, masks=masks)
+    layout = _layout(path, split, images, masks=masks)
     _check_has_labels(path, layout)
     findings = Findings()
     records = []
     for own, pictures in layout.pictures.items():
-        for picture in pictures if split in (None, own) else ():
+        for picture in pictures:
             record = _record(picture, own, layout, findings)
             if record is not None:
                 records.append(record)
@@ -77,7 +82,8 @@ def yolo_file(folder: Path) -> Path | None:
     return None
 
 
-def _layout(path: Path, images: Path | None, *, masks: bool) -> _Layout:
+def _layout(path: Path, wanted: Splits, images: Path | None, *, masks: bool) -> _Layout:
+    pictures: dict[str | None, tuple[Path, ...]]
     file = yolo_file(path) if path.is_dir() else path
     if file is None:
         raise InputError(f"{path} holds neither data.yaml with names nor classes.txt")
@@ -86,14 +92,16 @@ def _layout(path: Path, images: Path | None, *, masks: bool) -> _Layout:
         names = dict(enumerate(line.strip() for line in read_text(file).splitlines() if line))
         folders = [images] if images else [root / "images", root]
         found = next((found for each in folders if (found := pictures_in(each))), [])
-        return _Layout(names, {None: tuple(found)}, root, masks)
+        pictures = {None: tuple(found)} if is_wanted(None, wanted) else {}
+        return _Layout(names, pictures, root, masks)
     value = _yaml(file)
     start = Path(str(value.get("path") or "."))
     base = start if start.is_absolute() and start.is_dir() else file.parent / start
-    pictures: dict[str | None, tuple[Path, ...]] = {
+    pictures = {
         split: tuple(_pictures(value[key], base, file))
         for split in _SPLITS
-        if value.get(key := "valid" if split == "val" and "val" not in value else split)
+        if is_wanted(split, wanted)
+        and value.get(key := "valid" if split == "val" and "val" not in value else split)
     }
     names = _names(value.get("names"), file)
     return _Layout(names, pictures, root, masks, has_key_points="kpt_shape" in value)
@@ -103,7 +111,7 @@ def _check_has_labels(path: Path, layout: _Layout) -> None:
     pictures = [picture for each in layout.pictures.values() for picture in each]
     if pictures and not any(_labels_of(picture).is_file() for picture in pictures):
         raise InputError(
-            f"{path} has {len(pictures)} pictures and no file of labels: expected "
+            f"{path} has {counted(len(pictures), 'picture')} and no file of labels: expected "
             f"{_labels_of(pictures[0])}, empty where nothing is to be found"
         )
 
@@ -187,17 +195,24 @@ def _record(picture: Path, split: str | None, layout: _Layout, findings: Finding
 
 def _object(parts: list[str], layout: _Layout, size: tuple[int, int]) -> Annotation:
     parts = parts[:5] if layout.has_key_points else parts
-    numbers = finite_numbers(parts, len(parts))
-    if numbers is None or len(numbers) not in (5, *range(7, len(numbers) + 1, 2)):
+    if len(parts) not in (5, *range(7, len(parts) + 1, 2)):
         raise InputError(
-            f"it has {len(parts)} values: expected a class and four numbers of a box, or the x and "
-            "y of three points or more"
+            f"it has {counted(len(parts), 'value')}: expected five, a class and the centre, width "
+            "and height of a box, or seven or more, a class and the points of an outline"
         )
+    numbers = finite_numbers(parts, len(parts))
+    if numbers is None:
+        raise InputError(f"it is {' '.join(parts)[:60]!r}: expected numbers alone")
     label = layout.names.get(int(numbers[0]))
     if label is None or numbers[0] != int(numbers[0]):
         raise InputError(
-            f"its class {parts[0]} is not among the {len(layout.names)} names: add the name, or "
-            "correct the number"
+            f"its class {parts[0]} is not among the names of the classes, which are numbered 0 to "
+            f"{max(layout.names, default=-1)}: add the name, or correct the number"
+        )
+    if max(numbers[1:]) > _MOST:
+        raise InputError(
+            f"its largest number is {max(numbers[1:]):g}: expected shares of the picture's width "
+            "and height, 0 to 1; divide pixels by them"
         )
     width, height = size
     if len(numbers) == 5:

@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from palikit.config import TextConfig
 from palikit.model.attention import AttentionFunction, attention, rotary_angles, rotate
 from palikit.model.cache import KVCache
+from palikit.model.embedding import embedding
 
 
 class Decoder(nn.Module):
@@ -31,7 +32,7 @@ class Decoder(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
-        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.embed_tokens = embedding(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(
             DecoderLayer(config, index, attention_function)
             for index in range(config.num_hidden_layers)

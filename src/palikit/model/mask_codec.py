@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from palikit.errors import CheckpointError, InputError
 from palikit.masks import Mask
+from palikit.model.embedding import random_table
 from palikit.model.mask_codec_file import read_arrays, write_npz
 from palikit.results import Box
 from palikit.vocab import CODES_PER_MASK, NUM_SEG, MaskEdges
@@ -66,7 +67,7 @@ class MaskCodec(nn.Module):
         super().__init__()
         config = config or MaskCodecConfig()
         self.encoder = _encoder(config)
-        self.codebook = nn.Parameter(torch.randn(NUM_SEG, config.codebook_width))
+        self.codebook = nn.Parameter(random_table(NUM_SEG, config.codebook_width))
         self.decoder = _decoder(config)
 
     def encode(self, masks: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from palikit.config import VisionConfig
 from palikit.model.attention import AttentionFunction, attention
+from palikit.model.embedding import embedding
 
 
 class VisionTower(nn.Module):
@@ -30,7 +31,7 @@ class VisionTower(nn.Module):
         self.patch_embedding = nn.Conv2d(
             config.num_channels, D, config.patch_size, stride=config.patch_size
         )
-        self.position_embedding = nn.Embedding(config.num_image_tokens, D)
+        self.position_embedding = embedding(config.num_image_tokens, D)
         self.layers = nn.ModuleList(
             EncoderLayer(config, attention_function) for _ in range(config.num_hidden_layers)
         )

@@ -10,6 +10,7 @@ from typing import Any
 
 from palikit.nano import lessons
 from palikit.nano.scenes import COLORS, KINDS
+from palikit.sentencepiece_model import split_at, tokenizer_content
 from palikit.vocab import NUM_LOC, NUM_SEG, seg_token
 
 _WORDS = """
@@ -53,56 +54,20 @@ def _foreign() -> set[str]:
 
 def _file(vocab: dict[str, int]) -> dict[str, Any]:
     special = re.compile(r"<(pad|eos|bos|unk|image)>")
-    added = [name for name in vocab if special.fullmatch(name) or name == "\n"]
-    added += [name for name in vocab if re.fullmatch(r"<(loc\d{4}|seg\d{3})>", name)]
-    return {
-        "version": "1.0",
-        "truncation": None,
-        "padding": None,
-        "added_tokens": [
-            {
-                "id": vocab[name],
-                "content": name,
-                "single_word": False,
-                "lstrip": False,
-                "rstrip": False,
-                "normalized": False,
-                "special": bool(special.fullmatch(name)),
-            }
-            for name in sorted(added, key=vocab.__getitem__)
-        ],
-        "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
-        "pre_tokenizer": {
-            "type": "Sequence",
-            "pretokenizers": [
-                _split({"String": "▁"}, "MergedWithNext"),
-                # Words; every other character stands alone, with the space before it if it has one.
-                _split({"Regex": r"▁?\p{L}+|▁?."}, "Isolated"),
-            ],
+    plain = re.compile(r"\n|<(loc\d{4}|seg\d{3})>")
+    splits = [
+        split_at({"String": "▁"}, "MergedWithNext"),
+        # Words; every other character stands alone, with the space before it if it has one.
+        split_at({"Regex": r"▁?\p{L}+|▁?."}, "Isolated"),
+    ]
+    return tokenizer_content(
+        vocab,
+        added={
+            name: special.fullmatch(name) is not None
+            for name in vocab
+            if special.fullmatch(name) or plain.fullmatch(name)
         },
-        "post_processor": None,
-        "decoder": {
-            "type": "Sequence",
-            "decoders": [
-                {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
-                {"type": "ByteFallback"},
-                {"type": "Fuse"},
-            ],
-        },
-        "model": {
-            "type": "BPE",
-            "dropout": None,
-            "unk_token": "<unk>",
-            "continuing_subword_prefix": None,
-            "end_of_word_suffix": None,
-            "fuse_unk": True,
-            "byte_fallback": True,
-            "ignore_merges": True,
-            "vocab": vocab,
-            "merges": [],
-        },
-    }
-
-
-def _split(pattern: dict[str, str], behavior: str) -> dict[str, Any]:
-    return {"type": "Split", "pattern": pattern, "behavior": behavior, "invert": False}
+        pre_tokenizer={"type": "Sequence", "pretokenizers": splits},
+        unknown="<unk>",
+        merges=None,
+    )

@@ -1,10 +1,12 @@
 """Mirrored and turned copies of pictures with marked objects, their suffixes written anew.
 
 Boxes and outlines are turned in pixels, before they become tokens, and the objects are put into
-raster order again. Other prompts are left alone: a caption may say "left".
+raster order again. Other prompts are left alone: a caption may say "left". So are pictures with an
+object whose label names a side: mirrored, a left shoe is a right one.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from palikit import tasks
+from palikit.data.check_objects import objects_of
 from palikit.data.check_suffix import prompt_of
 from palikit.data.records import Annotation
 from palikit.data.rows import Encode, Row
@@ -56,6 +59,30 @@ _TURNS: dict[Augment, tuple[_Turn, ...]] = {
 }
 
 
+_SIDES: dict[Augment, str] = {
+    "none": r"(?!)",
+    "mirror": "left|right",
+    "turn": "left|right|top|bottom|upper|lower|horizontal|vertical",
+}
+"""Words of labels that are not true any more once the picture is changed so."""
+
+_NEW_WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+def sided_label(row: Row, augment: Augment) -> str | None:
+    """The first label among the objects of a row that names a side, as "left shoe" does.
+
+    Rows with one come back from `augmented` as they are.
+    """
+    return _sided((each.label for each in objects_of(row)), augment)
+
+
+def _sided(labels: Iterable[str], augment: Augment) -> str | None:
+    # Words may be parted by anything that is no letter, or by a capital: left_shoe, LeftShoe.
+    side = re.compile(rf"(?<![a-z])({_SIDES[augment]})(?![a-z])")
+    return next((each for each in labels if side.search(_NEW_WORD.sub(" ", each).casefold())), None)
+
+
 def augmented(
     row: Row,
     picture: Image.Image,
@@ -67,7 +94,8 @@ def augmented(
     """A picture and its suffix, both turned alike.
 
     Args:
-        row: with a prompt of `detect` or `segment`; anything else comes back as it is.
+        row: with a prompt of `detect` or `segment`; anything else comes back as it is, and so does
+            a row with a `sided_label`.
         picture: upright RGB.
         suffix: one of the row's.
         augment: which turns there are; each is as likely.
@@ -82,7 +110,10 @@ def augmented(
     turn = turns[int(random.integers(len(turns)))]
     if turn.picture is None or task.name not in ("detect", "segment") or len(row.images) > 1:
         return picture, suffix
-    objects = [_turned(each, turn, picture) for each in _objects(row, task, picture, suffix)]
+    marked = _objects(row, task, picture, suffix)
+    if _sided((each.label for each in marked), augment) is not None:
+        return picture, suffix
+    objects = [_turned(each, turn, picture) for each in marked]
     if row.order == "random":
         objects = [objects[i] for i in random.permutation(len(objects))]
     else:
@@ -98,7 +129,7 @@ def _objects(row: Row, task: Task, picture: Image.Image, suffix: str) -> list[An
     if task.name == "segment":
         raise InputError(
             f'{row.where}: turning an outline needs the outline itself, in "objects" of the row: '
-            "convert the data set anew, or leave augment out"
+            "convert the data set anew, or leave --augment out"
         )
     found = tasks.parse(task, suffix, *picture.size)
     if not isinstance(found, Detections):
@@ -134,7 +165,7 @@ def _rendered(
     if encode is None or any(each.mask is None for each in objects):
         raise InputError(
             f"{row.where}: turning an outline needs the outline and a mask codec: give one with "
-            "mask_codec, or leave augment out"
+            "--mask-codec, or leave --augment out"
         )
     outlined = tuple(
         Segment(each.box, each.label, codes=encode(each.mask, each.box))

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from palikit import tasks
-from palikit.data.rows import Encode, Row
+from palikit.data.rows import Encode, Row, Rows
 from palikit.errors import InputError
 from palikit.pictures import load_picture
 from palikit.processor import Query
@@ -106,7 +106,8 @@ class Mixture:
     def __post_init__(self) -> None:
         if not 1 <= len(self.parts) <= BLOCK // 2:
             raise InputError(f"{len(self.parts)} data sets: expected 1 to {BLOCK // 2}")
-        for _, weight in self.parts:
+        for examples, weight in self.parts:
+            _check_examples(examples)
             if not 0 < weight < float("inf"):
                 raise InputError(f"the weight of a data set is {weight}: it must be above 0")
 
@@ -118,6 +119,39 @@ class Mixture:
         """Of the data sets and their weights."""
         lines = [f"{examples.fingerprint} {weight!r}" for examples, weight in self.parts]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def as_examples(
+    given: Examples | Mixture | Rows | Sequence[Row], augment: Augment
+) -> Examples | Mixture:
+    """What a training takes, of whatever it was given.
+
+    Args:
+        given: examples; or rows, which become `RowExamples`.
+        augment: how the pictures of rows are changed.
+
+    Raises:
+        InputError: it is something else; the message says what is expected.
+    """
+    if isinstance(given, Mixture):
+        return given
+    rows = given.rows if isinstance(given, Rows) else given
+    if isinstance(rows, list | tuple) and all(isinstance(each, Row) for each in rows):
+        return RowExamples(rows, augment=augment)
+    _check_examples(given)
+    return given  # type: ignore[return-value]  # it was looked at
+
+
+def _check_examples(given: object) -> None:
+    if all(hasattr(given, name) for name in ("__len__", "query", "fingerprint")):
+        return
+    kind = type(given).__name__
+    if isinstance(given, list | tuple) and given:
+        kind += f" of {type(given[0]).__name__}"
+    raise InputError(
+        f"the examples are a {kind}: give rows (palikit.load_rows), palikit.RowExamples, or an "
+        "object with __len__, query(index, random) and fingerprint, see palikit.Examples"
+    )
 
 
 def parts_of(source: Examples | Mixture) -> tuple[tuple[Examples, float], ...]:

@@ -56,9 +56,12 @@ def export_adapter(adapter: "Adapter", folder: Path, origin: Origin) -> None:
     new, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
     for left in (new, old):  # by a process that was killed
         shutil.rmtree(left, ignore_errors=True)
-    write_adapter(replace(adapter, revision=origin.revision), new, origin.name)
-    if origin.tokenizer_file is not None:
-        shutil.copyfile(origin.tokenizer_file, new / f"tokenizer{origin.tokenizer_file.suffix}")
+    write_adapter(
+        replace(adapter, revision=origin.revision),
+        new,
+        origin.name,
+        tokenizer_file=origin.tokenizer_file,
+    )
     if origin.mask_codec_file is not None:
         _put_codec(origin.mask_codec_file, new)
     if folder.exists():

@@ -19,8 +19,14 @@ def choose_weights(model: PaliGemma, options: TrainOptions) -> None:
     switches may take some away.
 
     Raises:
-        InputError: nothing would learn.
+        InputError: nothing would learn, or `freeze` finds no weight.
     """
+    pattern = options.freeze
+    if pattern and not any(re.search(pattern, name) for name, _ in model.named_parameters()):
+        raise InputError(
+            f"freeze is {pattern!r}, which is found in the name of no weight: their names are such "
+            f"as {next(name for name, _ in model.named_parameters())}"
+        )
     for name, weight in model.named_parameters():
         is_learning = weight.requires_grad if _has_adapters(options) else _by_method(name, options)
         weight.requires_grad_(is_learning and not is_frozen(name, options))

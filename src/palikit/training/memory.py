@@ -12,6 +12,7 @@
 Fragments and buffers of the libraries come on top, some tenths of the sum.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -86,7 +87,7 @@ def estimate_memory(
     return MemoryEstimate(
         weights=_weight_bytes(model, stored, compute, is_4bit=is_4bit),
         gradients=4 * count,
-        optimizer=_optimizer_bytes(weights, options.optimizer),
+        optimizer=optimizer_bytes(weights, options.optimizer),
         activations=activations,
         logits=2 * chunk,
     )
@@ -103,7 +104,8 @@ def meta_model(
     return model
 
 
-def _optimizer_bytes(weights: dict[str, nn.Parameter], optimizer: OptimizerName) -> int:
+def optimizer_bytes(weights: Mapping[str, nn.Parameter], optimizer: OptimizerName) -> int:
+    """Of the state of an optimiser over some weights; see the head of this file."""
     total = 0.0
     for name, weight in weights.items():
         is_muon = optimizer == "muon" and is_matrix_of_layer(name, weight)

@@ -81,13 +81,19 @@ class Run:
             self.events, self.stop = events, stop
             if not events.is_there:
                 self.on_remark(MISSING)
-            if self.state.step == self.steps:
-                self.on_remark(f"all {self.steps} steps of the run are done already")
+            self._tell_beginning()
             ending = self._steps()
             self._checkpoint()
             if ending != "interrupted" and self.evaluate is None:
                 self._export(None)
         return self._result(ending)
+
+    def _tell_beginning(self) -> None:
+        step, steps = self.state.step, self.steps
+        if step == steps:
+            self.on_remark(f"all {steps} steps of the run are done already")
+        elif self.saved is not None:
+            self.on_remark(f"going on from step {step} of {steps}")
 
     def _steps(self) -> Ending:
         if self._is_validation_due():  # the process ended between a checkpoint and it
@@ -194,9 +200,12 @@ class Run:
         self.folder.append({"step": step, "validation": dict(scores.figures)})
         self.events.scores(step, scores)
         self.state = after
-        shown = ", ".join(f"{name} {value:.4g}" for name, value in scores.figures)
-        self.on_remark(f"validation after step {step}: {shown}")
-        if self.state.best_step == step:
+        is_best = after.best_step == step
+        shown = scores.summary(deciding_figure(scores, self.options)[0])
+        self.on_remark(
+            f"validation after step {step}: {shown}{', the best so far' if is_best else ''}"
+        )
+        if is_best:
             self._export(scores)
         self.meter.restart()
 

@@ -7,6 +7,7 @@
     latest.json, best.json    which checkpoint is the latest; which step made the best model
     best/                     the finished model, or adapter, that can be loaded
     validation/step-000123/   pages of pictures
+    tokenizer.json            where the caller named no file of it
     features/                 the kept output of a frozen image tower
 
 `latest.json` and `best.json` are files and no links, which not every file system has.
@@ -14,20 +15,25 @@
 
 import errno
 import json
-import os
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from palikit.checkpoints.layout import read_json
 from palikit.errors import CheckpointError, InputError
+from palikit.training.output import (
+    BEST_NAME,
+    LOCK_NAME,
+    RUN_NAME,
+    absent_folders,
+    check_output,
+    remove_empty,
+)
 from palikit.training.state import replace_text
 
-_RUN = "run.json"
-_LOCK = ".lock"
 _CONTENTS = (
     "latest.json",
     "best.json",
@@ -36,6 +42,7 @@ _CONTENTS = (
     "checkpoints",
     "best",
     "validation",
+    "tokenizer.json",
 )
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
@@ -53,7 +60,7 @@ class RunFolder:
     @property
     def best(self) -> Path:
         """The finished model or adapter."""
-        return self.path / "best"
+        return self.path / BEST_NAME
 
     @property
     def tensorboard(self) -> Path:
@@ -165,50 +172,21 @@ def step_of(folder: Path) -> int:
     return int(folder.name.removeprefix("step-"))
 
 
-def check_output(path: Path, *, resume: bool, overwrite: bool) -> None:
-    """Refuse a folder that cannot be used, before anything is loaded.
-
-    Raises:
-        InputError: it is another kind of folder, holds a run that is to be neither resumed nor
-            overwritten, or cannot be written.
-    """
-    if resume and overwrite:
-        raise InputError("resume and overwrite exclude each other: give one of them")
-    if path.exists() and not path.is_dir():
-        raise InputError(f"{path} is a file: expected a folder for the run")
-    is_run = (path / _RUN).is_file()
-    names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
-    if is_run and not (resume or overwrite):
-        raise InputError(
-            f"{path} holds a run: go on with it with --resume, or begin anew with --overwrite"
-        )
-    if not is_run and [name for name in names if name != _LOCK]:
-        raise InputError(f"{path} is not empty and holds no run: choose another folder")
-    if resume and not is_run:
-        raise InputError(f"{path} holds no run to resume: leave --resume out to begin one")
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        probe = path / f".probe-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written ({error.strerror}): choose another folder"
-        ) from None
-
-
 @contextmanager
 def opened_run(path: Path, *, resume: bool, overwrite: bool) -> Iterator[RunFolder]:
     """The folder of a run, held by this process alone inside the block.
 
-    With `overwrite` an earlier run stays until `RunFolder.begin`.
+    With `overwrite` an earlier run stays until `RunFolder.begin`; a folder in which none began is
+    left as it was found.
 
     Raises:
         InputError: as `check_output`, or another process is training there.
         CheckpointError: inside the block the disk had no more room.
     """
     check_output(path, resume=resume, overwrite=overwrite)
-    with (path / _LOCK).open("ab") as stream:
+    absent = absent_folders(path)
+    path.mkdir(parents=True, exist_ok=True)
+    with (path / LOCK_NAME).open("ab") as stream:
         _lock(stream, path)
         _tidy(path)
         folder = RunFolder(path)
@@ -222,6 +200,16 @@ def opened_run(path: Path, *, resume: bool, overwrite: bool) -> Iterator[RunFold
                 f"{path} could not be written ({error.strerror}); the last good checkpoint is "
                 f"{last}: make room and run the same command with --resume"
             ) from None
+        finally:
+            if not (path / RUN_NAME).is_file():
+                _leave(path, absent)
+
+
+def _leave(path: Path, absent: list[Path]) -> None:
+    """Remove what opening a folder put there, while it is still held."""
+    with suppress(OSError):  # Windows removes no file that is open
+        (path / LOCK_NAME).unlink()
+    remove_empty(absent)
 
 
 def _tidy(path: Path) -> None:

@@ -4,9 +4,10 @@ import hashlib
 import json
 import platform
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from palikit.errors import InputError
 from palikit.model.paligemma import PaliGemma
 from palikit.train_options import LoraOptions, LossOptions, TrainOptions
 from palikit.training.precision import compute_dtype
+from palikit.training.schedules import schedule_factor
 
 FREE = frozenset(
     {
@@ -35,6 +37,15 @@ FREE = frozenset(
 )
 """Options that a resumed run may change: the weights come out the same, up to rounding. Parts of a
 step draw the random numbers of dropout anew, so `accumulation` is free only without any."""
+
+_LENGTH = frozenset({"epochs", "steps"})
+"""Options that say how many steps there are, which is compared itself."""
+
+_DEFAULTS = {
+    each.name: each.default
+    for options in (TrainOptions, LossOptions, LoraOptions)
+    for each in fields(options)
+}
 
 _SAMPLE = 1024
 """Values of each weight that the fingerprint of a model is made of."""
@@ -88,6 +99,7 @@ def run_record(
         "steps": steps,
         "begun": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
+        "directory": str(Path.cwd()),
         "versions": {"python": platform.python_version(), **_versions()},
         "device": _device_name(device),
         "processes": processes,
@@ -109,44 +121,77 @@ def options_record(
 def resumed_record(old: dict[str, Any], new: dict[str, Any], step: int) -> dict[str, Any]:
     """The content of `run.json` after a resumption: what it was, and when and how it goes on.
 
+    Options that may change, and the number of steps, are from now on as they are.
+
     Args:
         old: what is there.
         new: as `run_record` gives it now.
         step: how many are done.
     """
-    told = {name: new[name] for name in ("command", "versions", "device", "processes")}
+    told = {name: new[name] for name in ("command", "directory", "versions", "device", "processes")}
     again = {"step": step, "at": new["begun"], **told}
-    return {**old, "resumed": [*old.get("resumed", []), again]}
+    changed = {name: new[name] for name in ("options", "steps")}
+    return {**old, **changed, "resumed": [*old.get("resumed", []), again]}
 
 
-def check_same_run(old: dict[str, Any], new: dict[str, Any]) -> None:
+def check_same_run(old: dict[str, Any], new: dict[str, Any], step: int) -> None:
     """Refuse to resume with what would lead to other weights.
+
+    Args:
+        old: what is there.
+        new: as `run_record` gives it now.
+        step: how many are done.
 
     Raises:
         InputError: another model, other data or options; the message names all that differ.
     """
-    before, now = json.loads(json.dumps(old["options"])), json.loads(json.dumps(new["options"]))
-    if before.get("precision") == "auto":  # was not always resolved
-        before["precision"] = "bfloat16" if old["device"].startswith("cuda") else "float32"
-    free = FREE - {"accumulation"} if now["dropout"] or now.get("lora_dropout") else FREE
-    differing = [
-        f"{name} was {before.get(name)!r} and is {now.get(name)!r}"
-        for name in sorted(before.keys() | now.keys())
-        if name not in free and before.get(name) != now.get(name)
-    ]
+    differing = _differing_options(old, new)
     for part, what in (("model", "the weights of the model"), ("data", "the examples")):
         if old[part]["fingerprint"] != new[part]["fingerprint"]:
             differing.append(f"{what} are not the same")
     pictures = old.get("pictures", new["pictures"])  # was not always recorded
     if pictures != new["pictures"]:
         differing.append(f"pictures were {pictures} and are {new['pictures']}")
-    if not differing and old["steps"] != new["steps"]:
-        differing.append(f"the run had {old['steps']} steps and has {new['steps']}")
+    if not differing and (other := _other_rates(old, new, step)):
+        differing.append(other)
     if differing:
         raise InputError(
-            f"the run cannot be resumed, {'; '.join(differing)}: resume it as it was begun, or "
-            "begin another one"
+            f"the run cannot be resumed, {'; '.join(differing)}: it would end with other weights; "
+            "resume it as it was begun, which --resume does of options that are left out, or begin "
+            "another one"
         )
+
+
+def _differing_options(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    before, now = json.loads(json.dumps(old["options"])), json.loads(json.dumps(new["options"]))
+    if before.get("precision") == "auto":  # was not always resolved
+        before["precision"] = "bfloat16" if old["device"].startswith("cuda") else "float32"
+    before = {name: _DEFAULTS[name] for name in now} | before  # some came with later versions
+    free = FREE - {"accumulation"} if now["dropout"] or now.get("lora_dropout") else FREE
+    return [
+        f"{name} was {before.get(name)!r} and is {now.get(name)!r}"
+        for name in sorted(before.keys() | now.keys())
+        if name not in free | _LENGTH and before.get(name) != now.get(name)
+    ]
+
+
+def _other_rates(old: dict[str, Any], new: dict[str, Any], step: int) -> str:
+    """What another number of steps would have changed of those that are done; "" for nothing."""
+    before, now, options = old["steps"], new["steps"], new["options"]
+    schedule, warmup = options["schedule"], options["warmup"]
+    if now < step:
+        return f"{step} steps are done and the run has {now}"
+    is_same = now == before or all(
+        schedule_factor(schedule, each, before, warmup)
+        == schedule_factor(schedule, each, now, warmup)
+        for each in range(step)
+    )
+    if is_same:
+        return ""
+    return (
+        f"the run had {before} steps and has {now}, with which the {step} that are done would have "
+        f"had other learning rates (schedule {schedule}, warmup {warmup:g})"
+    )
 
 
 def model_fingerprint(model: PaliGemma) -> str:

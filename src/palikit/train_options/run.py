@@ -1,4 +1,4 @@
-"""Every option of training, once: frozen, documented, validated. No torch here."""
+"""The options of a run: what learns, how long, how fast, and how it is kept."""
 
 import math
 import re
@@ -8,47 +8,6 @@ from typing import Literal, TypeAlias, get_args
 
 from palikit.errors import InputError
 from palikit.options import option
-
-LossMean = Literal["example", "token"]
-"""Over what the loss of a batch is averaged; see `LossOptions.mean`."""
-
-
-@dataclass(frozen=True)
-class LossOptions:
-    """How the loss of a batch is made; the defaults are those of big_vision.
-
-    The loss of `transformers` is LossOptions(mean="token", softcap=True, padding_rows=True).
-    """
-
-    mean: LossMean = option(
-        "example",
-        "example: a short answer counts as much as a long one; token: one mean over all tokens of "
-        "the batch.",
-    )
-    label_smoothing: float = option(
-        0.0,
-        "Share of the probability that the target gives to all other tokens.",
-    )
-    softcap: bool = option(
-        default=False, doc="Cap the logits as in generation, where the model has a cap."
-    )
-    padding_rows: bool = option(
-        default=False,
-        doc="Let the table's rows behind the last real token take part in the softmax.",
-    )
-    max_chunk_mib: int = option(64, "Largest block of float32 logits held at once, in MiB.")
-
-    def __post_init__(self) -> None:
-        if self.mean not in get_args(LossMean):
-            raise InputError(f"mean is {self.mean!r}: it must be 'example' or 'token'")
-        smoothing = self.label_smoothing
-        if not isinstance(smoothing, int | float) or not 0 <= smoothing < 1:
-            raise InputError(f"label_smoothing is {smoothing!r}: it must be at least 0 and below 1")
-        if type(self.max_chunk_mib) is not int or self.max_chunk_mib < 1:
-            raise InputError(
-                f"max_chunk_mib is {self.max_chunk_mib!r}: it must be a whole number, 1 or more"
-            )
-
 
 Method = Literal["full", "frozen_tower", "attention", "lora", "qlora"]
 """What learns; see `TrainOptions.method`."""
@@ -139,7 +98,9 @@ class TrainOptions:
         "turns and mirrorings.",
     )
     max_text_tokens: int = option(
-        512, "Most tokens of prompt and answer; a longer row is an error."
+        512,
+        "Most tokens of prompt and answer; a longer row is an error. If not given, `palikit "
+        "finetune` takes what the model was trained with.",
     )
     checkpoint_every: int = option(500, "Steps between checkpoints.")
     keep: int = option(2, "How many of the latest checkpoints are kept.")
@@ -180,6 +141,11 @@ class TrainOptions:
             raise InputError(
                 f"augment is {self.augment!r} and cache_features is set: pictures that are turned "
                 "each time anew have no output to keep; leave one of them out"
+            )
+        if self.worker_processes and not self.num_workers:
+            raise InputError(
+                "num_workers is 0 and worker_processes is set: give a number of processes, or "
+                "leave worker_processes out"
             )
         if self.features is not None and not self.cache_features:
             raise InputError(
@@ -256,89 +222,3 @@ def _check_pattern(pattern: str | None, name: str) -> None:
         re.compile(pattern or "")
     except re.error as error:
         raise InputError(f"{name} is {pattern!r}: no regular expression ({error})") from None
-
-
-ProjectorTraining = Literal["frozen", "lora", "full"]
-
-_DECODER_LAYERS = ("q", "k", "v", "o", "gate", "up", "down")
-_IMAGE_TOWER_LAYERS = {
-    "q": "q_proj",
-    "k": "k_proj",
-    "v": "v_proj",
-    "out": "out_proj",
-    "fc1": "fc1",
-    "fc2": "fc2",
-}
-
-
-@dataclass(frozen=True)
-class LoraOptions:
-    """Which layers get LoRA, tower by tower, and of what rank.
-
-    The recipe of the release post is LoraOptions(lora_image_tower="q,k,v").
-    """
-
-    lora_rank: int = option(8, "Rank of the LoRA layers, 1 or more.")
-    lora_alpha: float = option(8.0, "What LoRA layers add is scaled by alpha / rank; above 0.")
-    lora_dropout: float = option(0.0, "Share of a LoRA layer's input that is dropped, below 1.")
-    use_rslora: bool = option(
-        default=False, doc="Scale by alpha / sqrt(rank), which keeps high ranks learning."
-    )
-    lora_decoder: str = option(
-        "q,k,v,o,gate,up,down",
-        "Layers of the decoder that get LoRA, separated by commas, or none.",
-    )
-    lora_image_tower: str = option(
-        "none", "Layers of the image tower that get LoRA: of q,k,v,out,fc1,fc2, or none."
-    )
-    lora_projector: ProjectorTraining = option(
-        "frozen", "The projection between the towers: frozen, with LoRA, or trained in full."
-    )
-
-    def __post_init__(self) -> None:
-        if type(self.lora_rank) is not int or self.lora_rank < 1:
-            raise InputError(
-                f"lora_rank is {self.lora_rank!r}: it must be a whole number, 1 or more"
-            )
-        alpha, dropout = self.lora_alpha, self.lora_dropout
-        if not isinstance(alpha, int | float) or not 0 < alpha < float("inf"):
-            raise InputError(f"lora_alpha is {alpha!r}: it must be a number above 0")
-        if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
-            raise InputError(f"lora_dropout is {dropout!r}: it must be at least 0 and below 1")
-        if self.lora_projector not in get_args(ProjectorTraining):
-            raise InputError(
-                f"lora_projector is {self.lora_projector!r}: it must be 'frozen', 'lora' or 'full'"
-            )
-        _ = self.decoder_layers, self.image_tower_layers
-
-    @property
-    def decoder_layers(self) -> tuple[str, ...]:
-        """Names of the decoder's layers that get LoRA, such as `gate_proj`."""
-        known = {name: f"{name}_proj" for name in _DECODER_LAYERS}
-        return _layer_names("lora_decoder", self.lora_decoder, known)
-
-    @property
-    def image_tower_layers(self) -> tuple[str, ...]:
-        """Names of the image tower's layers that get LoRA, such as `out_proj` and `fc1`."""
-        return _layer_names("lora_image_tower", self.lora_image_tower, _IMAGE_TOWER_LAYERS)
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether no layer gets LoRA."""
-        has_projector = self.lora_projector == "lora"
-        return not (self.decoder_layers or self.image_tower_layers or has_projector)
-
-
-def _layer_names(option_name: str, text: str, known: dict[str, str]) -> tuple[str, ...]:
-    """Names separated by commas, each short (`q`) or whole (`q_proj`), in the order of `known`."""
-    given = [name.strip() for name in text.split(",") if name.strip()]
-    if given == ["none"]:
-        given = []
-    chosen = {short for short, whole in known.items() if short in given or whole in given}
-    for name in given:
-        if name not in known and name not in known.values():
-            raise InputError(
-                f"{option_name} is {text!r}: {name!r} is no layer there; choose of "
-                f"{','.join(known)}, or none"
-            )
-    return tuple(whole for short, whole in known.items() if short in chosen)
