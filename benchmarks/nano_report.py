@@ -3,8 +3,8 @@
     python benchmarks/nano_report.py
 
 Reads what the stages of the training left in benchmarks/results/nano: pretraining.jsonl and
-codec.jsonl as printed, metrics.jsonl of each run of `palikit.nano.training`, and scores.json of
-`python -m palikit.nano.evaluation`.
+codec.jsonl as printed, training_*.jsonl, the metrics of each run of `palikit.nano.training`,
+scores.json of `python -m palikit.nano.evaluation`, and commands.txt.
 """
 
 import json

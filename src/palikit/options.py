@@ -1,6 +1,6 @@
 """Every option a user can set, once: frozen, documented, validated.
 
-The command line, the HTTP schema and the documentation derive from these fields. No torch here.
+The command line derives from these fields. No torch here.
 """
 
 import math
@@ -26,9 +26,9 @@ MAX_BEAMS = 64
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 
 
-def option(default: Any, doc: str) -> Any:
-    """A dataclass field with its help text."""
-    return field(default=default, metadata={"doc": doc})
+def option(default: Any, doc: str, *, is_default_shown: bool = True) -> Any:
+    """A dataclass field with its help text, to which the command line adds the default."""
+    return field(default=default, metadata={"doc": doc, "is_default_shown": is_default_shown})
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,9 @@ BUILT_IN = "nano"
 BUILT_IN_LANGUAGES = "English (captions also de, zh)"
 """What it was taught, in words; `palikit.nano.lessons` draws the lessons."""
 
+BUILT_IN_TEXT_LENGTH = 256
+"""Text tokens that it was trained with."""
+
 BUILT_IN_FOLDER = Path(__file__).parent / "nano" / "weights"
 
 Variant = Literal["pt", "mix", "ft"]

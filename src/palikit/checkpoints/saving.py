@@ -42,7 +42,7 @@ def save_checkpoint(
         tokenizer_file: `tokenizer.json` or SentencePiece `.model` to put beside the weights.
         dtype: float32, float16 or bfloat16; None keeps the model's.
         max_shard_bytes: size at which a new file is begun.
-        overwrite: replace an existing checkpoint folder, with all that is in it.
+        overwrite: replace the files of an existing checkpoint folder; all others in it are kept.
 
     Raises:
         CheckpointError: the folder is not empty, the disk is full, the dtype is another one, or

@@ -103,7 +103,10 @@ palikit data convert cppe-5 out/ --hub --task detect --prompt-classes present"""
 )
 @click.option("--mask-codec", help="File of the mask codec (vae-oid.npz), for --task segment.")
 @click.option(
-    "--model", "-m", envvar="PALIKIT_MODEL", help="Folder of a model whose mask codec is taken."
+    "--model",
+    "-m",
+    envvar="PALIKIT_MODEL",
+    help="Folder of a model whose mask codec is taken, or nano; no name on the Hub.",
 )
 @click.pass_context
 def convert(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from palikit.data.check_tokens import TokenLimit, estimated_tokens, text_limit
 from palikit.errors import CheckpointError, InputError
 from palikit.options import LoadOptions
-from palikit.published import BUILT_IN
+from palikit.published import BUILT_IN, BUILT_IN_TEXT_LENGTH
 from palikit.results import Segments
 
 if TYPE_CHECKING:
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 _PATCH = 14
 """Side of a patch in pixels of every published checkpoint."""
-
-_BUILT_IN_TEXT = 256
-"""Text tokens that nano was trained with (`palikit.nano.training`)."""
 
 _NO_MODEL_SIZE = 448
 """Side in pixels that is shown where no model says another."""
@@ -138,7 +135,7 @@ def _text_tokens(model: str, found: "Inspection", size: int) -> int:
     Transfers to short answers saw fewer than what they began with: the larger number holds.
     """
     if model == BUILT_IN:
-        return _BUILT_IN_TEXT
+        return BUILT_IN_TEXT_LENGTH
     published = found.release.text_length if found.release else 0
     return max(published, text_limit(size))
 

@@ -16,12 +16,6 @@ _OPTIONAL = (
     "peft",
     "bitsandbytes",
     "tensorboard",
-    "faster-coco-eval",
-    "rapidfuzz",
-    "fastapi",
-    "uvicorn",
-    "gradio",
-    "ray",
     "transformers",
 )
 _ABSENT = "not installed"

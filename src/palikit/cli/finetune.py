@@ -60,11 +60,11 @@ class FinetuneCommand(Command):
 @click.command(
     cls=FinetuneCommand,
     epilog="""\
-palikit finetune --model google/paligemma2-3b-pt-448 --data cells/ --output runs/cells --method lora
-palikit finetune -m pt/ --data train.jsonl --val val.jsonl --output runs/a --dry-run
-palikit finetune -m pt/ --data photos/=1 --data scans/=0.3 --task ocr --output runs/b --steps 2000
-palikit finetune -m pt/ --data cells/ --output runs/cells --recipe own-detect
-palikit finetune --output runs/cells --resume""",
+palikit finetune -m google/paligemma2-3b-pt-448 --data cells/ --output runs/a --recipe own-detect
+palikit finetune -m pt/ --data train.jsonl --val val.jsonl --output runs/b --dry-run
+palikit finetune -m pt/ --data photos/=1 --data scans/=0.3 --task ocr --output runs/c --steps 2000
+palikit finetune -m pt/ --data cells/ --output runs/d --method lora --learning-rate 1e-4
+palikit finetune --output runs/a --resume""",
 )
 @click.option("--model", "-m", envvar="PALIKIT_MODEL", metavar="MODEL", help=_MODEL_HELP)
 @click.option(

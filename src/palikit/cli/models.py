@@ -173,8 +173,12 @@ def _built_in() -> "tuple[PublishedCheckpoint, ...]":
     """The model in the package, as its config describes it; none where it was left out of it."""
     from palikit.config import size_name
     from palikit.config_json import config_from_json
-    from palikit.data.check_tokens import text_limit
-    from palikit.published import BUILT_IN, BUILT_IN_FOLDER, PublishedCheckpoint
+    from palikit.published import (
+        BUILT_IN,
+        BUILT_IN_FOLDER,
+        BUILT_IN_TEXT_LENGTH,
+        PublishedCheckpoint,
+    )
 
     file = BUILT_IN_FOLDER / "config.json"
     if not file.is_file():
@@ -187,7 +191,7 @@ def _built_in() -> "tuple[PublishedCheckpoint, ...]":
         size_name(config),
         "mix",
         side,
-        text_limit(side),
+        BUILT_IN_TEXT_LENGTH,
         (),
         "",
         "drawn scenes",

@@ -119,6 +119,7 @@ def _click_option(cls: type, field: Field[Any], hint: Any) -> Callable[[CommandT
     name = "--" + field.name.replace("_", "-")
     # A default of 0 is shown; one that is a long expression is told by its help text.
     is_shown = field.default is not None and field.default is not False
+    is_shown = is_shown and field.metadata["is_default_shown"]
     is_shown = is_shown and len(str(field.default)) <= _LONGEST_DEFAULT
     doc = field.metadata["doc"]
 

@@ -26,8 +26,8 @@ PaliKit asks PaliGemma and PaliGemma 2 about pictures, and fine-tunes them. To b
   palikit data check cells/
       what is wrong with labelled pictures: COCO, VOC, YOLO, CSV, JSON lines and others
 
-  palikit finetune --model google/paligemma2-3b-pt-448 --data cells/ --output runs/cells
-      a model of your own, measured, in runs/cells/best
+  palikit finetune -m google/paligemma2-3b-pt-448 --data cells/ --recipe own-detect --output run
+      a model of your own, measured, in run/best
 
 `palikit --help` lists all commands, `palikit help detect` the options of one."""
 
@@ -35,7 +35,8 @@ _EXAMPLES = """\
 palikit detect examples/scene.png "circle ; star" --save out.png
 palikit caption photo.jpg --model google/paligemma2-3b-mix-448
 palikit data check cells/
-palikit finetune --model google/paligemma2-3b-pt-448 --data cells/ --output runs/cells"""
+palikit finetune --model google/paligemma2-3b-pt-448 --data cells/ --output runs/cells \\
+    --recipe own-detect"""
 
 _SECTIONS = (
     ("Ask about pictures", VERBS),

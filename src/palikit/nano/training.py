@@ -27,6 +27,7 @@ from palikit.nano.pretraining import tower_weights, wave_reading
 from palikit.nano.progress import say
 from palikit.nano.vocabulary import nano_tokenizer_json
 from palikit.processor import Processor
+from palikit.published import BUILT_IN_TEXT_LENGTH
 from palikit.tokenizer import Tokenizer
 from palikit.train_options import LossOptions, TrainOptions
 from palikit.training import finetune
@@ -79,7 +80,7 @@ def main() -> None:
         checkpoint_every=250,
         num_workers=given.workers,
         worker_processes=given.workers > 0,
-        max_text_tokens=256,
+        max_text_tokens=BUILT_IN_TEXT_LENGTH,
         seed=given.seed,
     )
     finetune(

@@ -49,7 +49,7 @@ rates, after a search from 3e-7 to 3e-5 for each task: these factors are where t
 
 @dataclass(frozen=True)
 class RecipeOptions:
-    """A recipe as the options of a run; what a user gives besides goes before them.
+    """A recipe as the options of a run; what a user gives besides overrides them.
 
     Attributes:
         train, loss, lora: of the training; `lora` matters to the methods lora and qlora alone.
@@ -104,7 +104,7 @@ def recipe_options(
         name: of a recipe.
         resolution: picture side in pixels; None takes the smallest of the recipe.
         size: of the model; None for the one the recipe was published for. For another one rate
-            and decay are scaled by `RATE_FACTORS`, as a beginning.
+            and decay are scaled by `RATE_FACTORS`, as a beginning; those of our own are not.
 
     Raises:
         InputError: no such recipe or setting.
@@ -114,7 +114,7 @@ def recipe_options(
     train = recipe.train
     if setting.learning_rate is not None:
         factors = dict(RATE_FACTORS)
-        factor = factors[size or recipe.model] / factors[recipe.model]
+        factor = 1.0 if recipe in OWN else factors[size or recipe.model] / factors[recipe.model]
         train = replace(
             train,
             learning_rate=_rounded(setting.learning_rate * factor),
@@ -171,7 +171,8 @@ def _flags(options: object) -> list[str]:
     for field in fields(options):  # type: ignore[arg-type]  # options classes are dataclasses
         value = getattr(options, field.name)
         name = "--" + field.name.replace("_", "-")
-        if value == field.default:
+        # Without a recipe the limit of text is the model's, whatever the default here.
+        if value == field.default and field.name != "max_text_tokens":
             continue
         if isinstance(value, bool):
             flags.append(name if value else f"--no-{name[2:]}")

@@ -2,8 +2,9 @@
 
 They are starting points by reasoning, not by a search: a low-rank adapter because few examples do
 not carry three billion weights, a rate ten times that of full training because the adapter begins
-at zero, validation each epoch and an early stop because small sets are learned by heart. What each
-line is for stands beside it.
+at zero, one rate for all sizes of the model, one example of a batch at a time so that a GPU of
+16 GB carries the 3B at 448 px, validation each epoch and an early stop because small sets are
+learned by heart. What each line is for stands beside it.
 """
 
 from palikit.recipes.row import Recipe, Setting
@@ -44,7 +45,7 @@ OWN: tuple[Recipe, ...] = (
         # The same at each resolution: it changes what is seen, not how fast to learn.
         tuple(Setting(side, 10, 16, 1e-4) for side in (224, 448, 896)),
         _SOURCE,
-        train=TrainOptions(method="lora", max_text_tokens=128, patience=3),
+        train=TrainOptions(method="lora", accumulation=16, max_text_tokens=128, patience=3),
         lora=_LORA,
     ),
     Recipe(
@@ -58,7 +59,7 @@ OWN: tuple[Recipe, ...] = (
         "AP at IoU .5 to .95",
         tuple(Setting(side, 30, 16, 1e-4) for side in (224, 448, 896)),
         _SOURCE,
-        train=TrainOptions(method="lora", max_text_tokens=512, patience=5),
+        train=TrainOptions(method="lora", accumulation=16, max_text_tokens=512, patience=5),
         lora=_LORA_EVERYWHERE,
         note=_OBJECTS,
     ),
@@ -73,7 +74,7 @@ OWN: tuple[Recipe, ...] = (
         "quality: matched mask IoU over hits, misses and false finds",
         tuple(Setting(side, 50, 16, 1e-4, label_smoothing=0.1) for side in (224, 448, 896)),
         _SOURCE,
-        train=TrainOptions(method="lora", max_text_tokens=1024, patience=5),
+        train=TrainOptions(method="lora", accumulation=16, max_text_tokens=1024, patience=5),
         lora=_LORA_EVERYWHERE,
         note=f"{_OBJECTS} Crop crowded pictures: an answer holds some forty outlines. Codes are "
         "smoothed, as in refcoco-seg: neighbouring codes draw nearly the same outline.",

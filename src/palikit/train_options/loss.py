@@ -28,7 +28,7 @@ class LossOptions:
     )
     location_smoothing: float = option(
         0.0,
-        "Standard deviation, in location tokens (1/1024 of a side), to which the target of a box's "
+        "Standard deviation, in location tokens (1/1023 of a side), to which the target of a box's "
         "edge is spread: an edge nearly right is then nearly right to the loss too. 0 for none.",
     )
     softcap: bool = option(

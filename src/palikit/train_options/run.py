@@ -101,6 +101,7 @@ class TrainOptions:
         512,
         "Most tokens of prompt and answer; a longer row is an error. If not given, `palikit "
         "finetune` takes what the model was trained with.",
+        is_default_shown=False,
     )
     checkpoint_every: int = option(500, "Steps between checkpoints.")
     keep: int = option(2, "How many of the latest checkpoints are kept.")
