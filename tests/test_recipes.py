@@ -195,7 +195,8 @@ def test_the_command_spells_out_what_the_recipe_stands_for(recipe: Recipe) -> No
             for field in fields(part):
                 value = getattr(part, field.name)
                 flag = "--" + field.name.replace("_", "-")
-                if value == field.default:
+                # Left out, the limit of text is the model's own.
+                if value == field.default and field.name != "max_text_tokens":
                     assert flag not in words
                 elif value is not True:
                     assert type(value)(words[words.index(flag) + 1]) == value
