@@ -175,6 +175,46 @@ def test_the_folder_of_a_run_is_no_model(place: Place) -> None:
     assert not Path("other").exists()
 
 
+def test_a_run_is_not_overwritten_by_one_that_needs_what_is_in_it(place: Place) -> None:
+    assert place.begun(*UNMEASURED).exit_code == 0
+    shutil.copytree("data", "run/data")
+    inside = (
+        ("run/best", "-m", "run/best", "--data", "data"),
+        ("run/data", "-m", "model", "--data", "run/data=2"),
+        ("run/data/val.jsonl", "-m", "model", "--data", "data", "--val", "run/data/val.jsonl"),
+        (
+            "run/best/tokenizer.json",
+            *("-m", "model", "--data", "data", "--tokenizer", "run/best/tokenizer.json"),
+        ),
+    )
+    place.monkeypatch.setattr("palikit.loading.load_with", None)  # known before a model is loaded
+    for named, *words in inside:
+        told = place.refused(*words, "--output", "run", "--overwrite", *SHORT)
+        assert told.startswith(f"{named} is in run, which --overwrite removes first"), told
+    assert place.run("--resume", "--output", "run", "--dry-run").exit_code == 0
+
+
+def test_what_a_recipe_says_and_nobody_typed_is_left_out_where_it_means_nothing(
+    place: Place,
+) -> None:
+    place.monkeypatch.setattr("palikit.loading.load_with", None)
+    decayed = ("--recipe", "post-lora", "--weight-decay", 0, "--dry-run")
+    assert place.begun(*UNMEASURED, *decayed).exit_code == 0
+    told = place.refused_to_begin(*UNMEASURED, *decayed, "--weight-decay-on", "x")
+    assert "--weight-decay-on is given and --weight-decay is 0" in told
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_damaged_pictures_are_named_before_a_run_begins(place: Place, split: str) -> None:
+    rows = Path(f"data/{split}.jsonl")
+    name = json.loads(rows.read_text().splitlines()[1])["image"]
+    picture = rows.parent / name
+    picture.write_bytes(picture.read_bytes()[:40])
+    told = place.refused_to_begin(*SHORT)
+    assert f"{split}.jsonl" in told
+    assert f"{name} is not a picture, or its beginning is damaged" in told
+
+
 def test_a_run_goes_on_as_it_was_begun_from_any_folder(place: Place) -> None:
     lora = ("--method", "lora", "--lora-rank", 4, "--schedule", "constant", "--warmup", 0)
     assert place.begun(*UNMEASURED, *lora, "--checkpoint-every", 1).exit_code == 0
@@ -218,7 +258,8 @@ def test_the_data_set_may_have_moved(place: Place) -> None:
 
 
 def test_a_recipe_that_stops_early_trains_without_a_validation(place: Place) -> None:
-    done = place.begun(*UNMEASURED, "--recipe", "own-detect", "--dry-run")
+    recipe = ("--recipe", "own-detect", "--accumulation", 1)
+    done = place.begun(*UNMEASURED, *recipe, "--dry-run")
     assert done.exit_code == 0, done.output
 
 

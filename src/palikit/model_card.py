@@ -3,12 +3,15 @@
 import json
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from palikit.published import BUILT_IN
 
 _BASE_FOLDER = f"{BUILT_IN}-base"
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_HEADER = re.compile(r"---\r?\n(.*?)\n---", re.DOTALL)
+_LICENSE = re.compile(r"""^license:[ ]*["']?([A-Za-z0-9][A-Za-z0-9._-]*)""", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,13 @@ def card_text(card: ModelCard) -> str:
         _licence(card),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def stated_license(file: Path) -> str | None:
+    """The identifier of the licence in the header of a card; None where it states none."""
+    header = _HEADER.match(file.read_text(encoding="utf-8", errors="replace"))
+    found = header and _LICENSE.search(header[1])
+    return found[1] if found else None
 
 
 def _header(card: ModelCard) -> str:

@@ -13,11 +13,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from palikit.checkpoints.atomic import replacing_file
 from palikit.checkpoints.names import from_hub, to_hub
+from palikit.checkpoints.tensor_file import write_tensors
 from palikit.errors import CheckpointError, MissingExtraError
 from palikit.model.paligemma import PaliGemma
 from palikit.model.towers import Tower, tower_of
@@ -116,14 +116,14 @@ def save_quantized_base(model: PaliGemma, file: Path, *, overwrite: bool = False
         CheckpointError: the file exists or cannot be written.
     """
     tensors = {
-        _stored_name(key.replace(_BASE, "")): tensor.contiguous()
+        _stored_name(key.replace(_BASE, "")): tensor
         for key, tensor in model.state_dict().items()
         if ".lora_" not in key
     }
     total = sum(tensor.nbytes for tensor in tensors.values())
     index = file.with_name(f"{file.name}.index.json")  # one of another model would be read with it
     with replacing_file(file, companion=index, needed_bytes=total, overwrite=overwrite) as folder:
-        save_file(tensors, folder / file.name, metadata={"format": "pt"})
+        write_tensors(folder / file.name, tensors, {"format": "pt"})
 
 
 def load_quantized_base(model: PaliGemma, file: Path, device: torch.device) -> None:

@@ -90,7 +90,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("palikit.adapters.saving.save_file", full)
+    monkeypatch.setattr("palikit.adapters.saving.write_tensors", full)
     with pytest.raises(CheckpointError, match="No space left on device"):
         save_adapter(trained(), tmp_path / "a", None)
     assert list(tmp_path.iterdir()) == []

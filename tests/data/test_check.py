@@ -223,6 +223,30 @@ def test_an_expression_may_be_answered_without_a_label(tmp_path: Path) -> None:
     check_before_training({"train": [row]}, estimated_tokens, 128)
 
 
+@pytest.mark.parametrize(
+    ("prefix", "codes"),
+    [("detect all classes", ""), ("find the pets", ""), ("find the pets", "<seg001>" * 16)],
+)
+def test_a_prompt_in_words_of_its_own_may_be_answered_with_any_class(
+    tmp_path: Path, prefix: str, codes: str
+) -> None:
+    folder = whole_folder(tmp_path)
+    suffix = f"{CAT} ; {DOG}".replace(" cat", f"{codes} cat").replace(" dog", f"{codes} dog")
+    rows = {
+        split: [replace(each, prefix=prefix, suffixes=(suffix,)) for each in found]
+        for split, found in rows_of(folder).items()
+    }
+    check_before_training(rows, LIMIT.count, 512)
+    found = replace(read_rows(folder), rows=tuple(row for each in rows.values() for row in each))
+    report = check_rows("pets", found, read_row_pictures(found.rows), LIMIT)
+    assert {(each.kind, each.is_error) for each in report.problems} == {
+        ("prompt in words of its own", False)
+    }
+    assert f"{prefix!r} names none of the labels of its suffix ('cat ; dog')" in str(
+        report.problems[0]
+    )
+
+
 def test_markers_of_pictures_are_no_control_tokens(tmp_path: Path) -> None:
     save_picture(tmp_path / "a.png", 1)
     row = Row((tmp_path / "a.png",), f"<image>{PROMPT}", (CAT,))

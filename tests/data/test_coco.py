@@ -124,6 +124,29 @@ def test_ids_of_any_kind_are_told_rather_than_stumbled_over(
     assert told in only_error(found.problems)
 
 
+@pytest.mark.parametrize("written", ["images", "annotations", "categories"])
+def test_whole_numbers_written_as_floats_are_the_same_ids(tmp_path: Path, written: str) -> None:
+    file = coco_file(tmp_path / "a.json", [{**BOX, "image_id": 1}], images=2)
+    content = json.loads(file.read_text(encoding="utf-8"))
+    for item in content[written]:
+        ids = ("id", "image_id", "category_id")
+        item.update({key: float(item[key]) for key in ids if key in item})
+    found = read_coco(write_json(file, content))
+    assert [len(each.objects or ()) for each in found.records] == [0, 1]
+    assert (found.classes, found.problems) == (("cat", "dog"), ())
+
+
+def test_an_image_without_an_id_and_an_annotation_of_none_are_errors(tmp_path: Path) -> None:
+    file = coco_file(tmp_path / "a.json", [BOX], images=2)
+    content = json.loads(file.read_text(encoding="utf-8"))
+    del content["images"][1]["id"], content["annotations"][0]["image_id"]
+    first, second = read_coco(write_json(file, content)).problems
+    assert "image 1.png: it has no id: give each image one" in str(first)
+    assert "annotation 100: its image_id (none) is not among the images" in str(second)
+    assert first.is_error
+    assert second.is_error
+
+
 def test_a_crowd_is_kept_as_one(tmp_path: Path) -> None:
     file = coco_file(tmp_path / "a.json", [{**BOX, "iscrowd": 1}])
     assert [each.crowd for each in read_coco(file).records[0].objects or ()] == [True]

@@ -1,6 +1,7 @@
 """`palikit.data.fix`: a clean copy is clean, tells its changes, and leaves the source alone."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -163,3 +164,19 @@ def test_long_suffixes_are_told_in_short(tmp_path: Path) -> None:
     assert told
     assert max(map(len, told)) < 200
     assert any("..." in each for each in told)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "codes"), [("detect all classes", ""), ("find the pets", "<seg001>" * 16)]
+)
+def test_what_a_prompt_in_words_of_its_own_asks_for_is_kept(
+    tmp_path: Path, prefix: str, codes: str
+) -> None:
+    rows = [
+        replace(each, prefix=prefix, suffixes=(each.suffixes[0].replace(" cat", f"{codes} cat"),))
+        for each in read_rows(whole_folder(tmp_path)).rows
+        if each.split == "val"
+    ]
+    found = fix_rows(rows, read_row_pictures(rows))
+    assert [each.suffixes for each in found.rows] == [each.suffixes for each in rows]
+    assert found.changes == ()

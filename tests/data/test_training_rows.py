@@ -111,6 +111,17 @@ def test_prompts_name_the_classes_of_training_and_validation_alike(tmp_path: Pat
     assert found.example.prefix == "detect cat ; dog"
 
 
+@pytest.mark.parametrize("prefix", ["detect all classes", "find the pets"])
+def test_one_prompt_for_all_classes_may_be_trained_on(tmp_path: Path, prefix: str) -> None:
+    names = {"a": "cat", "b": "dog", "c": "cat"}
+    voc_folder(tmp_path, {name: voc_xml(name, [(names[name], 1, 1, 9, 9)]) for name in names})
+    voc_lists(tmp_path, train="a b", val="c")
+    render = RenderOptions(prefix=prefix)
+    found = training_rows([str(tmp_path)], None, "detect", render, MODEL, 512)
+    assert (found.task, found.number, len(found.validation)) == ("detect", 2, 1)
+    assert found.example.prefix == prefix
+
+
 def test_a_file_named_as_a_split_is_taken_whole_and_one_of_several_is_not(tmp_path: Path) -> None:
     names = pictures(tmp_path, 0)
     lines = [f"{name},ocr,{name},{'train' if i < 4 else 'val'}" for i, name in enumerate(names)]
@@ -134,6 +145,15 @@ def test_pictures_with_sides_in_their_labels_are_told(
     told = capsys.readouterr().err
     assert "--augment mirror leaves the pictures of 1 row as they are" in told
     assert "train.jsonl, line 1, 'left cat'" in told
+
+
+def test_outlines_are_not_measured_without_a_mask_codec(boxes: Path) -> None:
+    outline = CAT.replace(" cat", "<seg001>" * 16 + " cat")
+    for name, image in (("train", "0.png"), ("val", "4.png")):
+        write_rows(boxes / f"{name}.jsonl", [row(image, "segment cat", outline)])
+    with pytest.raises(InputError, match="has no mask codec: give one with --mask-codec"):
+        rows_of(boxes)
+    assert rows_of(boxes, validation="none").task == "segment"
 
 
 def test_the_limit_of_text_is_what_the_model_was_trained_with(tmp_path: Path) -> None:

@@ -236,6 +236,12 @@ def test_a_prompt_that_names_no_classes_allows_all_of_the_set(pictures: list[Pat
     assert {case.task.prompt for case in make_cases(rows, "detect")} == {row.prefix for row in rows}
 
 
+def test_a_label_left_out_of_a_suffix_is_that_of_its_prompt(pictures: list[Path]) -> None:
+    suffix = f"<loc0000><loc0000><loc1023><loc0511>{CODES}"
+    rows = [Row((pictures[0],), "segment cat", (suffix,))]
+    assert [case.task.labels for case in make_cases(rows, "segment")] == [("cat",)]
+
+
 def test_questions_are_right_where_any_answer_matches(pictures: list[Path], tmp_path: Path) -> None:
     rows = [Row((path,), "answer en what?", ("two", "2")) for path in pictures[:2]]
     scores = run(rows, "vqa", scripted("Two", "cat"), tmp_path)

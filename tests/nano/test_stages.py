@@ -129,9 +129,17 @@ def test_pretraining_goes_on_where_it_was_stopped(
         broken.setattr(pretraining, "_save", lambda *a: (save(*a), stop()))
         with pytest.raises(StoppedError):
             pretrain(tmp_path / "parts", options)
-    assert json.loads((tmp_path / "parts/step.json").read_text())["step"] == 2
+    assert {path.name for path in (tmp_path / "parts").iterdir()} == {
+        "pupil.safetensors",
+        "metrics.jsonl",
+    }
+    with (tmp_path / "parts" / "metrics.jsonl").open("a") as metrics:
+        metrics.write('{"step": 4}\n{"step": ')  # of a process that was killed after its last save
     parts = load_file(pretrain(tmp_path / "parts", options))
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    lines = (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [2, 4]
+    assert all("kind" in line for line in lines)
 
 
 @pytest.mark.e2e

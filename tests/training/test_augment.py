@@ -72,6 +72,14 @@ def test_objects_are_put_into_raster_order_again() -> None:
         assert tops == sorted(tops)
 
 
+def test_a_prompt_in_words_of_its_own_keeps_all_that_its_suffix_tells_of() -> None:
+    box = Box(6, 4, 20, 14)
+    row = replace(detect_row(box, with_truth=True), prefix="detect all classes")
+    assert all(query.suffix.endswith(" cat") for query in examples(row, picture(box), "turn"))
+    empty = replace(row, prefix="detect dog", suffixes=("",))
+    assert {query.suffix for query in examples(empty, picture(box), "turn")} == {""}
+
+
 def test_outlines_are_turned_before_they_are_encoded() -> None:
     box = Box(10, 10, 20, 30)
     array = np.zeros((HEIGHT, WIDTH), bool)

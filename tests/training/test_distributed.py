@@ -223,6 +223,22 @@ def test_a_validation_that_fails_leaves_a_checkpoint_and_is_told_by_one(two: Pat
 
 
 @pytest.mark.e2e
+def test_an_example_that_one_cannot_make_leaves_a_checkpoint_of_all(two: Path) -> None:
+    first, second = outcomes(two, "damaged")
+    assert (first["error"], second["error"]) == ("FollowedError", "InputError")
+    assert first["message"] == second["message"] == "photo.png is damaged"
+    assert learnt(two / "damaged", 4)
+
+
+@pytest.mark.e2e
+def test_a_model_that_the_first_cannot_write_leaves_a_checkpoint_of_all(two: Path) -> None:
+    first, second = outcomes(two, "no model")
+    assert (first["error"], second["error"]) == ("CheckpointError", "FollowedError")
+    assert "step-000002: run the same command with --resume" in first["message"]
+    assert learnt(two / "no-model", 2)
+
+
+@pytest.mark.e2e
 def test_a_signal_to_one_stops_all_at_the_same_step(two: Path) -> None:
     ended = outcomes(two, "stopped")
     assert {each["ending"] for each in ended} == {"interrupted"}

@@ -113,6 +113,20 @@ def test_what_is_frozen_gets_no_adapter(tmp_path: Path, frozen: str, lora: LoraO
         train(tmp_path / "run", options, lora=lora)
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"optimizer": "sgd", "beta2": 0.95}, "beta2 is given and optimizer is sgd"),
+        ({"optimizer": "adafactor", "eps": 1e-6}, "eps is given and optimizer is adafactor"),
+        ({"weight_decay_on": "lora"}, "weight_decay_on is given and weight_decay is 0"),
+    ],
+)
+def test_options_that_do_nothing_are_told(tmp_path: Path, changes: dict, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        train(tmp_path / "run", with_options(**changes))
+    assert not (tmp_path / "run").exists()
+
+
 def test_an_expression_that_freezes_nothing_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"freeze is 'visoin', which is found .* no weight"):
         train(tmp_path / "run", with_options(freeze="visoin"))

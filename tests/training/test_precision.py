@@ -165,7 +165,7 @@ def test_features_that_cannot_be_written_or_read_are_told(
     def full(*_: object) -> None:
         raise SafetensorError("No space left on device")
 
-    monkeypatch.setattr(features, "save_file", full)
+    monkeypatch.setattr(features, "write_tensors", full)
     with pytest.raises(CheckpointError, match=r"could not be written .*No space left"):
         store.add(["b"], torch.ones(1, 4, 2))
     assert list(tmp_path.iterdir()) == [shard]

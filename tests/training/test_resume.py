@@ -88,6 +88,24 @@ def test_parts_of_a_step_may_change_only_without_dropout(tmp_path: Path, place: 
             train(tmp_path / name, changed, lora=lora, resume=True)
 
 
+@pytest.mark.parametrize("place", ["decoder", "adapters"])
+def test_the_number_of_processes_may_change_only_without_dropout(
+    tmp_path: Path, place: str
+) -> None:
+    for share in (0.0, 0.1):
+        run = tmp_path / str(share)
+        options = with_options(method="lora", dropout=share if place == "decoder" else 0.0)
+        lora = LoraOptions(lora_dropout=share if place == "adapters" else 0.0)
+        train(run, options, lora=lora)
+        record = json.loads((run / "run.json").read_text())
+        (run / "run.json").write_text(json.dumps(record | {"processes": 2}))
+        if not share:
+            assert train(run, options, lora=lora, resume=True).step == 6
+            continue
+        with pytest.raises(InputError, match=r"processes were 2 and are 1, .* for dropout"):
+            train(run, options, lora=lora, resume=True)
+
+
 def test_a_run_goes_on_for_longer_where_that_changes_nothing_of_what_is_done(
     tmp_path: Path,
 ) -> None:

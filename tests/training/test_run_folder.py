@@ -165,7 +165,7 @@ def test_a_full_disk_costs_the_new_checkpoint_and_no_other(
 ) -> None:
     def fill(figures) -> None:
         if figures.step == 4:
-            monkeypatch.setattr(shards, "save_file", full_disk)
+            monkeypatch.setattr(shards, "write_tensors", full_disk)
 
     with pytest.raises(CheckpointError) as told:
         train(tmp_path / "run", on_step=fill)
@@ -197,7 +197,7 @@ def test_a_disk_that_is_full_for_an_adapter_is_told(
     def fill(*_: object) -> None:
         raise SafetensorError("I/O error: No space left on device")
 
-    monkeypatch.setattr("palikit.adapters.saving.save_file", lambda *_, **__: fill())
+    monkeypatch.setattr("palikit.adapters.saving.write_tensors", lambda *_, **__: fill())
     with pytest.raises(CheckpointError, match=r"could not be written .*No space left on device"):
         train(tmp_path / "run", with_options(method="lora"))
     assert not (tmp_path / "run" / "best.json").exists()

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from palikit.errors import InputError, PaliKitError
+from palikit.errors import CheckpointError, InputError, PaliKitError
 from palikit.model.paligemma import PaliGemma
 from palikit.processor import Query
 from palikit.scores import Scores
@@ -45,6 +45,15 @@ class Pairs(Toy):
         found = super().query(index, random)
         pictures = (*found.pictures, tiny.picture(9)) if index % 3 == 0 else found.pictures
         return Query(pictures, found.prompt, found.suffix)
+
+
+class Damaged(Toy):
+    """Of step 4 the second process cannot make its examples."""
+
+    def query(self, index: int, random: np.random.Generator) -> Query:
+        if index >= 4 * OPTIONS.batch_size and os.environ["RANK"] == "1":
+            raise InputError("photo.png is damaged")
+        return super().query(index, random)
 
 
 def falling(model: PaliGemma, page: Path) -> Scores:
@@ -95,6 +104,20 @@ def without_room(train_it: Callable[[], dict[str, object]]) -> dict[str, object]
         distributed.write_shards = write
 
 
+def without_model(train_it: Callable[[], dict[str, object]]) -> dict[str, object]:
+    """A training whose finished model the first process cannot write."""
+    write = distributed.export_model
+
+    def fail(*_: object) -> None:
+        raise CheckpointError("best could not be written")
+
+    distributed.export_model = fail
+    try:
+        return train_it()
+    finally:
+        distributed.export_model = write
+
+
 def trainings(out: Path, together: SeveralProcesses) -> dict[str, dict[str, object]]:
     every = {"processes": together}
     frugal = with_options(dropout=0.0, learning_rate=1e-4, gradient_checkpointing=True)
@@ -117,6 +140,10 @@ def trainings(out: Path, together: SeveralProcesses) -> dict[str, dict[str, obje
         "stopped": outcome(out / "stopped", OPTIONS, on_step=stopped, **every),
         "exists": outcome(out / "stopped", OPTIONS, **every),
         "no room": without_room(lambda: outcome(out / "no-room", OPTIONS, **every)),
+        "damaged": outcome(out / "damaged", OPTIONS, examples=Damaged(), **every),
+        "no model": without_model(
+            lambda: outcome(out / "no-model", VALIDATED, evaluate=falling, **every)
+        ),
         **{
             name: outcome(out / "refused", with_options(**{option: name}), **every)
             for option, name in (("method", "qlora"), ("optimizer", "adafactor"))

@@ -5,7 +5,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
 from torch import Tensor
 
 from palikit.adapters.adapter import Adapter
@@ -14,6 +13,7 @@ from palikit.adapters.lora import adapter_of
 from palikit.adapters.names import PEFT_PREFIX, Era, path_in
 from palikit.adapters.reading import WEIGHTS_NAME
 from palikit.checkpoints.atomic import replacing_folder
+from palikit.checkpoints.tensor_file import write_tensors
 from palikit.checkpoints.transformers_files import json_text, write_tokenizer
 from palikit.errors import CheckpointError
 from palikit.model.paligemma import PaliGemma
@@ -64,7 +64,7 @@ def write_adapter(
     tensors = _tensors(adapter, names)
     needed = sum(tensor.nbytes for tensor in tensors.values())
     with replacing_folder(folder, needed_bytes=needed, overwrite=False) as temporary:
-        save_file(tensors, temporary / WEIGHTS_NAME, metadata={"format": "pt"})
+        write_tensors(temporary / WEIGHTS_NAME, tensors, {"format": "pt"})
         text = json_text(_config(adapter, base, names))
         (temporary / CONFIG_NAME).write_text(text, encoding="utf-8")
         if tokenizer_file is not None:
@@ -75,12 +75,12 @@ def _tensors(adapter: Adapter, names: Era) -> dict[str, Tensor]:
     stored = {}
     for layer in adapter.layers:
         path = PEFT_PREFIX + path_in(layer.module, names)
-        stored[f"{path}.lora_A.weight"] = layer.a.cpu().contiguous()
-        stored[f"{path}.lora_B.weight"] = layer.b.cpu().contiguous()
+        stored[f"{path}.lora_A.weight"] = layer.a.cpu()
+        stored[f"{path}.lora_B.weight"] = layer.b.cpu()
     for full in adapter.full:
         module, _, leaf = full.name.rpartition(".")
         key = f"{PEFT_PREFIX}{path_in(module, names)}.{leaf}"
-        stored[key] = full.value.cpu().contiguous()
+        stored[key] = full.value.cpu()
     return stored
 
 

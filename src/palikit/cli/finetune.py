@@ -14,6 +14,7 @@ from palikit.cli.finetune_checks import (
     check_command,
     check_rows,
     check_sources,
+    data_names,
     without_measuring,
 )
 from palikit.cli.finetune_data import TrainingRows, training_rows
@@ -31,13 +32,14 @@ from palikit.training.output import (
     check_output,
     is_done,
     read_record,
+    refuse_removal,
     refuse_run_as_model,
 )
 
 if TYPE_CHECKING:
     from palikit.cli.data_model import DataModel
     from palikit.predictor import Predictor
-    from palikit.training import Evaluate, RunResult
+    from palikit.training import Evaluate, Origin, RunResult
 
 _NANO = (
     "training nano, the small built-in model: a demonstration that knows drawn scenes only; for "
@@ -130,9 +132,8 @@ def finetune(
         subject = Subject(model, data, val, task, repository, recipe)
         if resume:
             subject = begun_subject(ctx, subject, read_record(folder))
-        _check_early(ctx, subject, processes)
-        is_longer = is_typed(ctx, "steps") or is_typed(ctx, "epochs")
-        is_push_alone = resume and not (dry_run or is_longer) and is_done(folder)
+        _check_early(ctx, subject, processes, folder if overwrite else None)
+        is_push_alone = resume and not dry_run and _is_done(ctx, folder)
         if subject.repository is not None and is_push_alone:
             if processes.is_first:
                 push(folder / BEST_NAME, folder, subject.repository)
@@ -146,22 +147,39 @@ def finetune(
 
             show(options, rows, known, name, folder)
             return
-        if not rows.validation:
-            remark("there is no validation set: the last model is taken for the best one")
         with training_progress() as progress:
-            progress.remark(f"loading {name}")
             result = _train(options, rows, name, folder, progress, processes, resume, overwrite)
         if result.ending == "interrupted":
             tell_interrupted(ctx, result, processes)
         if processes.is_first:
-            write_run_card(result, options, rows, name, subject.data)
-            tell(result, rows, options)
-            if subject.repository is not None and result.best is not None:
-                push(result.best, folder, subject.repository)
+            _finish(result, options, rows, name, subject)
 
 
-def _check_early(ctx: click.Context, subject: Subject, processes: Together) -> None:
+def _finish(
+    result: "RunResult", options: FinetuneOptions, rows: TrainingRows, name: str, subject: Subject
+) -> None:
+    """What the first process does after the last step."""
+    write_run_card(result, options, rows, name, subject.data)
+    tell(result, rows, options)
+    if subject.repository is not None and result.best is not None:
+        push(result.best, result.output, subject.repository)
+
+
+def _is_done(ctx: click.Context, folder: Path) -> bool:
+    """Whether nothing is left to train, nor asked for."""
+    return not (is_typed(ctx, "steps") or is_typed(ctx, "epochs")) and is_done(folder)
+
+
+def _check_early(
+    ctx: click.Context, subject: Subject, processes: Together, overwritten: Path | None
+) -> None:
     """Refuse what cannot be trained before anything is loaded, PyTorch included.
+
+    Args:
+        ctx: of the command.
+        subject: what is trained, on what.
+        processes: those that train together.
+        overwritten: folder of the run that goes for this one.
 
     Raises:
         InputError: options, data or model are none.
@@ -170,6 +188,10 @@ def _check_early(ctx: click.Context, subject: Subject, processes: Together) -> N
     options = finetune_options(ctx, subject.recipe, begun=subject.begun)
     check_command(ctx, options, subject.validation, subject.task)
     check_sources(subject.data, subject.validation)
+    if overwritten is not None:
+        files = options.loading.tokenizer, options.loading.mask_codec, options.render.images
+        data = data_names(subject.data, subject.validation)
+        refuse_removal(overwritten, (subject.model, *files, *data))
     if subject.model:
         refuse_run_as_model(subject.model)
     if subject.repository is not None:
@@ -211,18 +233,18 @@ def _train(
 ) -> "RunResult":
     from palikit.loading import load_with
     from palikit.training import finetune as train
-    from palikit.training import origin_of
+    from palikit.training.readable import check_readable
 
+    if not rows.validation:
+        progress.remark("there is no validation set: the last model is taken for the best one")
+    progress.remark(f"loading {name}")
     processes = together.processes(options.loading.device)
     processes.check(options.train)
-    origin = origin_of(
-        name,
-        options.loading.revision,
-        tokenizer=options.loading.tokenizer,
-        mask_codec=options.loading.mask_codec,
-    )
-    origin.check(options.train)
-    device = together.device(options.loading.device)
+    origin = _origin(options, name)
+    with processes.together():
+        if together.is_first:
+            check_readable(rows.validation, progress.remark)
+    device = together.device(options.loading.device, options.train.method)
     predictor = load_with(name, replace(options.loading, device=device))
     return train(
         predictor.model,
@@ -240,6 +262,17 @@ def _train(
         overwrite=overwrite,
         processes=processes,
     )
+
+
+def _origin(options: FinetuneOptions, name: str) -> "Origin":
+    from palikit.training import origin_of
+
+    loading = options.loading
+    origin = origin_of(
+        name, loading.revision, tokenizer=loading.tokenizer, mask_codec=loading.mask_codec
+    )
+    origin.check(options.train)
+    return origin
 
 
 def _evaluate(

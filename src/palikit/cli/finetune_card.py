@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from palikit.cli.finetune_data import TrainingRows, weighted
 from palikit.cli.finetune_options import FinetuneOptions
-from palikit.model_card import ModelCard
-from palikit.published import BUILT_IN
+from palikit.errors import PaliKitError
+from palikit.model_card import ModelCard, stated_license
+from palikit.published import BUILT_IN, BUILT_IN_FOLDER
 
 if TYPE_CHECKING:
     from palikit.training import RunResult
@@ -58,9 +59,32 @@ def write_run_card(
         options=(("steps", str(result.best_step)), *_values(options)),
         scores=tuple((name, float(value)) for name, value in figures.items()),
         scored_on=f"{len(rows.validation)} rows that were held back" if rows.validation else "",
-        license_id="apache-2.0" if model == BUILT_IN else "gemma",
+        license_id=license_of(model, options.loading.revision),
     )
     write_card(result.best, card)
+
+
+def license_of(model: str, revision: str | None = None) -> str:
+    """The licence of a base, whatever it is called and whatever it was tuned from itself.
+
+    By its shape for the built-in model, else as its own card states it, else Gemma's.
+    """
+    from palikit.adapters import find_source
+    from palikit.checkpoints import inspect_checkpoint
+    from palikit.publishing import CARD_NAME
+
+    try:
+        source = find_source(model, revision)
+        decoders = [
+            inspect_checkpoint(path).config.text_config for path in (source.path, BUILT_IN_FOLDER)
+        ]
+        if decoders[0] == decoders[1]:
+            return "apache-2.0"
+    except PaliKitError:  # a finished run is not lost for its card
+        return "gemma"
+    cards = [folder / CARD_NAME for folder in source.folders]
+    stated = (stated_license(card) for card in cards if card.is_file())
+    return next((each for each in stated if each), "gemma")
 
 
 def _values(options: FinetuneOptions) -> list[tuple[str, str]]:

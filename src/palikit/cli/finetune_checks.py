@@ -13,13 +13,12 @@ from palikit.cli.options import is_typed
 from palikit.data.options import OBJECT_TASKS, DataTask
 from palikit.errors import InputError
 from palikit.scores import check_metric
-from palikit.train_options import TrainOptions
+from palikit.train_options import TrainOptions, idle_options
 
 if TYPE_CHECKING:
     from palikit.data.rows import Row
 
 _OF_VALIDATION = ("metric", "patience", "evaluate_every")
-_OF_ADAM = ("beta1", "beta2", "eps")
 
 
 def check_command(
@@ -41,16 +40,9 @@ def check_command(
         raise InputError(
             "--steps and --epochs are both given, and either says how long: leave one of them out"
         )
-    for name in _OF_ADAM:
-        if is_typed(ctx, name) and train.optimizer in ("sgd", "adafactor"):
-            raise InputError(
-                f"{name} is given and optimizer is {train.optimizer}, which has none: leave one of "
-                "them out"
-            )
-    if is_typed(ctx, "weight_decay_on") and not train.weight_decay:
-        raise InputError(
-            "weight_decay_on is given and weight_decay is 0: give a --weight-decay, or leave it out"
-        )
+    for name, why in idle_options(train):
+        if is_typed(ctx, name):
+            raise InputError(why)
     if options.adapters is not None:
         options.adapters.check(train)
     if validation == NO_VALIDATION:
@@ -67,12 +59,15 @@ def check_sources(data: Sequence[str], validation: str | None) -> None:
     """
     if not data:
         raise InputError("data is missing: give --data, a folder or file of labelled pictures")
-    names = [weighted(each)[0] for each in data]
-    if validation not in (None, NO_VALIDATION):
-        names.append(str(validation))
-    for name in names:
+    for name in data_names(data, validation):
         if not Path(name).exists():
             raise InputError(f"there is no {name}: give a folder or file of a data set")
+
+
+def data_names(data: Sequence[str], validation: str | None) -> list[str]:
+    """The files and folders of --data, without their weights, and of --val."""
+    names = [weighted(each)[0] for each in data]
+    return names if validation in (None, NO_VALIDATION) else [*names, str(validation)]
 
 
 def check_rows(ctx: click.Context, options: FinetuneOptions, rows: TrainingRows) -> None:

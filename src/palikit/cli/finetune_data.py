@@ -117,6 +117,11 @@ def training_rows(
     measured = _tasks_of(kept)
     known = _task_measured(task, asked, measured)
     codec = model.mask_codec_file if "segment" in (known, *asked) else None
+    if kept and known == "segment" and codec is None:
+        raise InputError(
+            "validation of segment draws the outlines that are answered, and the model has no mask "
+            "codec: give one with --mask-codec vae-oid.npz, or leave validation out with --val none"
+        )
     encode = encode or _encoder(codec)
     _check(train, kept, model, limit, encode)
     return TrainingRows(train, _of_task(kept, known), known, encode)

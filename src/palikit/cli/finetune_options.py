@@ -1,7 +1,7 @@
 """The options of `palikit finetune`: what a recipe says, and before it what was typed."""
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,7 +10,7 @@ from palikit.cli.options import is_typed, read_options
 from palikit.data.options import RenderOptions
 from palikit.errors import InputError
 from palikit.options import LoadOptions
-from palikit.train_options import LoraOptions, LossOptions, TrainOptions
+from palikit.train_options import LoraOptions, LossOptions, TrainOptions, idle_options
 
 if TYPE_CHECKING:
     from palikit.cli.data_model import DataModel
@@ -98,6 +98,8 @@ def finetune_options(
     if model is not None and recipe is None and begun is None:
         train = replace(train, max_text_tokens=model.text_tokens)
     train = read_options(ctx, TrainOptions, train)
+    if recipe is not None:
+        train = _without_idle(ctx, train)
     _check_adapters(ctx, train)
     return FinetuneOptions(
         train,
@@ -106,6 +108,14 @@ def finetune_options(
         replace(read_options(ctx, RenderOptions, base.render), seed=train.seed),
         read_options(ctx, LoadOptions, base.loading),
     )
+
+
+def _without_idle(ctx: click.Context, train: TrainOptions) -> TrainOptions:
+    """Leave out what a recipe says that means nothing beside what was typed."""
+    defaults = {field.name: field.default for field in fields(TrainOptions)}
+    idle = [name for name, _ in idle_options(train) if not is_typed(ctx, name)]
+    left_out: dict[str, Any] = {name: defaults[name] for name in idle}
+    return replace(train, **left_out)
 
 
 def _check_adapters(ctx: click.Context, train: TrainOptions) -> None:

@@ -18,6 +18,7 @@ from palikit.errors import PaliKitError
 if TYPE_CHECKING:
     import torch
 
+    from palikit.train_options import Method
     from palikit.training.launch import Launch
     from palikit.training.processes import Processes
 
@@ -40,19 +41,21 @@ class Together:
         """Whether this process writes the files that all share."""
         return self._launch is None or self._launch.rank == 0
 
-    def device(self, name: str) -> str:
+    def device(self, name: str, method: "Method") -> str:
         """Where the model is loaded, by the name in --device.
 
-        Several processes load it on the host, from where each takes its part to its device.
+        Several processes load it on the host, from where each takes its part to its device. So does
+        one whose device is to hold it in 4 bits alone.
         """
-        return name if self._launch is None else "cpu"
+        return name if self._launch is None and method != "qlora" else "cpu"
 
     def processes(self, device: str) -> "Processes":
         """Meet the other processes, on the device of this name."""
-        from palikit.training.loop import ALONE
+        from palikit.loading import pick_device
+        from palikit.training.processes import OneProcess
 
         if self._launch is None:
-            return ALONE
+            return OneProcess(pick_device(device))
         own: torch.device = self._launch.device(device)
         met = self._launch.processes(own)
         # After a failure others may never answer the farewell.

@@ -1,5 +1,7 @@
 """Reading a row's own suffix back, as the answer of a model would be read."""
 
+from collections.abc import Iterable
+
 from palikit.data.rows import Row
 from palikit.results import Detections, Segments
 from palikit.tasks import Task, parse, task_from_prompt
@@ -23,6 +25,19 @@ def task_of(row: Row, suffix: str) -> Task:
     if not is_phrase or not suffix.lstrip().startswith("<loc"):
         return task
     return Task("refer" if "<seg" in suffix else "detect", prompt, (prompt.strip(),))
+
+
+def is_free_prompt(task: Task, labels: Iterable[str]) -> bool:
+    """Whether a prompt asks for every class in words of its own, as "detect all classes" does.
+
+    A list of several labels is a list, whatever is answered.
+
+    Args:
+        task: of the prompt.
+        labels: what is answered to it.
+    """
+    named = set(labels)
+    return bool(named) and len(task.labels) == 1 and task.labels[0] not in named
 
 
 def read_suffix(

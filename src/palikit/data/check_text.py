@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from palikit.data.check_suffix import (
     GRID,
+    is_free_prompt,
     prompt_of,
     read_suffix,
     says_nothing_is_there,
@@ -37,6 +39,7 @@ def text_errors(row: Row) -> Iterator[Problem]:
 def text_warnings(row: Row) -> Iterator[Problem]:
     """What in a row's texts is not as it should be."""
     yield from _prefix_warnings(row)
+    yield from _free_prompt(row)
     for suffix in dict.fromkeys(row.suffixes):
         found = read_suffix(row, suffix)
         task = task_of(row, suffix)
@@ -55,10 +58,13 @@ def text_warnings(row: Row) -> Iterator[Problem]:
 def normal_suffix(task: Task, suffix: str, objects: Sequence[Detection | Segment]) -> str:
     """Objects read from a suffix by `read_suffix`, in their one spelling.
 
-    What was not asked for is left out. A suffix with a label that could not be read back is
-    returned as it is.
+    What was not asked for is left out, unless the prompt asks in words of its own. A suffix with a
+    label that could not be read back is returned as it is.
     """
-    asked = tuple(each for each in objects if each.label in task.labels)
+    is_free = is_free_prompt(task, (each.label for each in objects))
+    if is_free and task.name == "refer":
+        task = replace(task, name="segment")  # what an expression means would have no label
+    asked = tuple(each for each in objects if is_free or each.label in task.labels)
     of_boxes = task.name == "detect"
     result = (Detections if of_boxes else Segments)(asked, GRID, GRID)  # type: ignore[arg-type]
     try:
@@ -124,6 +130,22 @@ def _prefix_warnings(row: Row) -> Iterator[Problem]:
         )
 
 
+def _free_prompt(row: Row) -> Iterator[Problem]:
+    """Such a prompt may be meant, or be a label that is spelled in another way."""
+    for suffix in row.suffixes[:1]:
+        task, found = task_of(row, suffix), read_suffix(row, suffix)
+        labels = dict.fromkeys(each.label for each in found or ())
+        if is_free_prompt(task, labels):
+            yield Problem(
+                row.where,
+                f"the prefix {shown(row.prefix)} names none of the labels of its suffix "
+                f"({shown(' ; '.join(labels))}) and is taken to ask for all of them in words of "
+                "its own: if it is a label, correct one of the two",
+                is_error=False,
+                kind="prompt in words of its own",
+            )
+
+
 def _suffix_errors(row: Row, suffix: str) -> Iterator[Problem]:
     if token := ENDS_THE_TEXT.search(suffix):
         yield Problem(
@@ -156,4 +178,7 @@ def _suffix_errors(row: Row, suffix: str) -> Iterator[Problem]:
 
 def _strange_labels(task: Task, found: Detections | Segments) -> dict[str, None]:
     """Labels that the prompt does not ask for, each once."""
-    return dict.fromkeys(each.label for each in found if each.label not in task.labels)
+    labels = dict.fromkeys(each.label for each in found)
+    if is_free_prompt(task, labels):
+        return {}
+    return dict.fromkeys(label for label in labels if label not in task.labels)

@@ -36,7 +36,7 @@ class _Source:
     """One file: its name, the names of its categories by id, and where its pictures may lie."""
 
     name: str
-    categories: Mapping[int, str]
+    categories: Mapping[int | str, str]
     folders: tuple[Path, ...]
     split: str | None
     masks: bool
@@ -115,20 +115,20 @@ def _source(
     return _Source(name, categories, folders, split, masks)
 
 
-def _categories(content: Mapping[str, Any]) -> dict[int, str]:
+def _categories(content: Mapping[str, Any]) -> dict[int | str, str]:
     """The names of the categories by their ids, without those that only stand above others."""
     given = content.get("categories")
     known = [
         each
         for each in (given if isinstance(given, list) else [])
-        if isinstance(each, dict) and isinstance(each.get("id"), int) and "name" in each
+        if isinstance(each, dict) and isinstance(_id(each), int) and "name" in each
     ]
     above = {str(each.get("supercategory")) for each in known}
     used = {_id(each, "category_id") for each in content["annotations"]}
     return {
-        each["id"]: str(each["name"]).strip()
+        _id(each): str(each["name"]).strip()
         for each in known
-        if each["id"] in used
+        if _id(each) in used
         or str(each["name"]) not in above
         or each.get("supercategory") not in (None, "", "none")
     }
@@ -146,19 +146,20 @@ def _folders(file: Path, split: str | None) -> list[Path]:
 
 
 def _records(source: _Source, content: Mapping[str, Any], findings: Findings) -> list[Record]:
-    by_image: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
+    by_image: dict[int | str, list[Mapping[str, Any]]] = defaultdict(list)
     images = [each for each in content["images"] if isinstance(each, dict)]
     known = _by_id(source, images, findings)
     for annotation in content["annotations"]:
-        if not isinstance(annotation, dict) or _id(annotation, "image_id") not in known:
+        number = _id(annotation, "image_id")
+        if number in known:
+            by_image[number].append(annotation)
+        else:
             findings.error(
                 f"{source.name}, annotation {_id(annotation)}",
-                f"its image_id {_id(annotation, 'image_id')} is not among the images: add the "
-                "image, or remove the annotation",
+                f"its image_id {number} is not among the images: add the image, or remove the "
+                "annotation",
                 "unknown image",
             )
-        else:
-            by_image[annotation["image_id"]].append(annotation)
     found = (
         _record(source, image, by_image.get(number, ()), findings)
         for number, image in known.items()
@@ -172,6 +173,13 @@ def _by_id(
     """The images by their ids; of two with one id nobody knows whose the annotations are."""
     known: dict[int | str, Mapping[str, Any]] = {}
     for image in images:
+        if image.get("id") is None:
+            findings.error(
+                f"{source.name}, image {image.get('file_name')}",
+                "it has no id: give each image one of its own, and its annotations the same",
+                "image without id",
+            )
+            continue
         first = known.setdefault(_id(image), image)
         if first is not image:
             findings.error(
@@ -228,12 +236,11 @@ def _object(
     source: _Source, annotation: Mapping[str, Any], size: tuple[int, int], findings: Findings
 ) -> Annotation | None:
     where = f"{source.name}, annotation {_id(annotation)}"
-    category = annotation.get("category_id")
-    label = source.categories.get(category) if isinstance(category, int) else None
+    label = source.categories.get(_id(annotation, "category_id"))
     if label is None:
         findings.error(
             where,
-            f"its category_id {category!r} is not among the categories "
+            f"its category_id {annotation.get('category_id')!r} is not among the categories "
             f"({', '.join(map(str, source.categories))}): add the category, or correct the id",
             "unknown category",
         )
@@ -261,6 +268,11 @@ def _merged(one: Record, other: Record) -> Record:
 
 
 def _id(value: Any, key: str = "id") -> int | str:
-    """An id, or what a message shows in its place."""
+    """An id, or what a message shows in its place.
+
+    17.0 is 17: columns of whole numbers with gaps come out of pandas as floats.
+    """
     known = value.get(key, "(none)") if isinstance(value, dict) else "(not an object)"
+    if isinstance(known, float) and known.is_integer():
+        return int(known)
     return known if isinstance(known, int | str) else str(known)

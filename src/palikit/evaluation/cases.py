@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Literal
 
 from palikit import tasks
-from palikit.data.check_suffix import prompt_of
+from palikit.data.check_suffix import is_free_prompt, prompt_of
 from palikit.data.options import DataTask
 from palikit.data.outlines import corners_of, fill_rings
 from palikit.data.records import Annotation
@@ -78,8 +78,8 @@ def make_cases(rows: Sequence[Row], task: DataTask) -> tuple[Case, ...]:
     """The question of each row.
 
     A row of `segment` without a label in its suffix, and whose prompt is no `segment ...`, is a
-    referring expression. Where the labels of a prompt are not those of the truth, as in
-    "detect all classes", every class of the data set may be answered.
+    referring expression. Where a prompt asks in words of its own, as "detect all classes" does,
+    every class of the data set may be answered.
     """
     if task not in ("detect", "segment"):
         return tuple(Case(row, Task(_TEXT_TASKS[task], row.prefix)) for row in rows)
@@ -89,7 +89,7 @@ def make_cases(rows: Sequence[Row], task: DataTask) -> tuple[Case, ...]:
     free = {
         each.prompt
         for each, found in zip(asked, labels, strict=True)
-        if each.name != task or not set(found) <= set(each.labels)
+        if each.name != task or is_free_prompt(each, filter(None, found))
     }
     return tuple(
         Case(row, _object_task(row, task, each, found, classes if each.prompt in free else None))

@@ -24,9 +24,6 @@ from palikit.predictor import BATCH_SIZE, Predictor
 from palikit.results import Detections, Segments
 from palikit.scores import Scores
 
-Evaluate: TypeAlias = Callable[[PaliGemma, Path], Scores]
-"""A model and a folder for the page of pictures -> scores."""
-
 Progress: TypeAlias = Callable[[int, int], None]
 """Called after each answer with how many there are and how many there will be."""
 
@@ -41,7 +38,7 @@ def make_validation(
     pictures: int = 24,
     seed: int = 0,
     progress: Progress | None = None,
-) -> Evaluate:
+) -> Callable[[PaliGemma, Path], Scores]:
     """A function that answers every row with a model and scores the answers.
 
     Args:
@@ -57,9 +54,9 @@ def make_validation(
         progress: told of every answer.
 
     Returns:
-        A function of a model and a folder, which leaves the model in the modes of training that
-        its modules had. It raises InputError where a picture cannot be read, or `segment` has no
-        mask codec.
+        A function of a model and a folder for the page of pictures, which leaves the model in the
+        modes of training that its modules had. It raises InputError where a picture cannot be read,
+        or `segment` has no mask codec.
 
     Raises:
         InputError: there are no rows.

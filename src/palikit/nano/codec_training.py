@@ -19,10 +19,10 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
+from palikit.checkpoints.tensor_file import write_tensors
 from palikit.model.mask_codec import (
     GRID_SIDE,
     MaskCodec,
@@ -189,11 +189,10 @@ def mean_iou(values: Tensor, masks: Tensor) -> float:
 def _save(codec: MaskCodec, output: Path) -> None:
     names = {"codebook": "_vq_vae._embedding"}
     weights = {
-        names.get(name, name): weight.detach().half().contiguous()
-        for name, weight in codec.state_dict().items()
+        names.get(name, name): weight.detach().half() for name, weight in codec.state_dict().items()
     }
     fresh = output.with_name(output.name + ".new")
-    save_file(weights, fresh)
+    write_tensors(fresh, weights)
     fresh.replace(output)
 
 

@@ -16,10 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
+from palikit.checkpoints.tensor_file import write_tensors
 from palikit.config import VisionConfig
 from palikit.model.siglip import VisionTower
 from palikit.nano.architecture import grid_waves, small_attention, vision_config
@@ -192,11 +194,9 @@ def _save(output: Path, step: int, pupil: Pupil, optimizers: list[torch.optim.Op
     for number, optimizer in enumerate(optimizers):
         for index, state in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{number}.{index}.{key}": x for key, x in state.items()}
-    tensors = {name: value.contiguous() for name, value in tensors.items()}
     fresh = output / "pupil.safetensors.new"
-    save_file(tensors, fresh, metadata={"step": str(step)})
+    write_tensors(fresh, tensors, {"step": str(step)})
     fresh.replace(output / "pupil.safetensors")
-    (output / "step.json").write_text(json.dumps({"step": step}), encoding="utf-8")
 
 
 def tower_weights(file: Path) -> dict[str, Tensor]:
@@ -216,6 +216,7 @@ def wave_reading(file: Path) -> tuple[Tensor, Tensor]:
 def _resume(output: Path, pupil: Pupil, optimizers: list[torch.optim.Optimizer]) -> int:
     path = output / "pupil.safetensors"
     if not path.is_file():
+        _forget_after(output / "metrics.jsonl", 0)
         return 0
     tensors = load_file(path)
     pupil.load_state_dict(
@@ -228,8 +229,21 @@ def _resume(output: Path, pupil: Pupil, optimizers: list[torch.optim.Optimizer])
                 _, _, index, key = name.split(".", 3)
                 state.setdefault(int(index), {})[key] = value
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-    step: int = json.loads((output / "step.json").read_text(encoding="utf-8"))["step"]
+    with safe_open(path, "pt") as file:
+        step = int(file.metadata()["step"])
+    _forget_after(output / "metrics.jsonl", step)
     return step
+
+
+def _forget_after(metrics: Path, step: int) -> None:
+    """Drop the lines that are about to be written again, and half a line of a killed process."""
+    if not metrics.is_file():
+        return
+    lines = metrics.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [x for x in lines if x.endswith("\n") and json.loads(x)["step"] <= step]
+    fresh = metrics.with_name(f"{metrics.name}.new")
+    fresh.write_text("".join(kept), encoding="utf-8")
+    fresh.replace(metrics)
 
 
 def main() -> None:

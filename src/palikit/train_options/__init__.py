@@ -10,6 +10,7 @@ from palikit.train_options.run import (
     Precision,
     Schedule,
     TrainOptions,
+    idle_options,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "ProjectorTraining",
     "Schedule",
     "TrainOptions",
+    "idle_options",
 ]

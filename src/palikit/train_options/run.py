@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
@@ -211,6 +211,17 @@ class TrainOptions:
                 f"{self.learning_rate:g}, by which it is not multiplied; PyTorch's "
                 f"{self.weight_decay:g} is {self.weight_decay * self.learning_rate:g} here"
             )
+
+
+def idle_options(options: TrainOptions) -> Iterator[tuple[str, str]]:
+    """Options that do nothing beside the others, each with a sentence for one who gives it."""
+    if options.optimizer in ("sgd", "adafactor"):
+        why = f"optimizer is {options.optimizer}, which has none: leave one of them out"
+        for name in ("beta1", "beta2", "eps"):
+            yield name, f"{name} is given and {why}"
+    if not options.weight_decay:
+        why = "weight_decay is 0: give a weight_decay, or leave it out"
+        yield "weight_decay_on", f"weight_decay_on is given and {why}"
 
 
 def _require(holds: bool, options: object, name: str, expected: str) -> None:  # noqa: FBT001

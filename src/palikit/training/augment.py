@@ -15,7 +15,7 @@ from PIL import Image
 
 from palikit import tasks
 from palikit.data.check_objects import objects_of
-from palikit.data.check_suffix import prompt_of
+from palikit.data.check_suffix import is_free_prompt, prompt_of
 from palikit.data.records import Annotation
 from palikit.data.rows import Encode, Row
 from palikit.errors import InputError
@@ -125,7 +125,12 @@ def augmented(
 def _objects(row: Row, task: Task, picture: Image.Image, suffix: str) -> list[Annotation]:
     """What the suffix tells of, exact where the row knows it exactly."""
     if row.objects is not None:
-        return [each for each in row.objects if not each.crowd and each.label in task.labels]
+        # By the suffix: objects may hold classes that the row does not ask for.
+        told = tasks.parse(task, suffix, *picture.size)
+        labels = [each.label for each in told] if isinstance(told, Detections | Segments) else []
+        is_free = is_free_prompt(task, labels)
+        targets = [each for each in row.objects if not each.crowd]
+        return [each for each in targets if is_free or each.label in task.labels]
     if task.name == "segment":
         raise InputError(
             f'{row.where}: turning an outline needs the outline itself, in "objects" of the row: '

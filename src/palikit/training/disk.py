@@ -20,6 +20,7 @@ from palikit.errors import CheckpointError
 from palikit.model.paligemma import PaliGemma
 from palikit.train_options import TrainOptions
 from palikit.training.memory import optimizer_bytes
+from palikit.training.output import nearest_folder
 
 _CLOSE = 1.1
 """Of the room that a run needs: with less than this there is a remark, for others write too."""
@@ -83,10 +84,10 @@ def free_bytes(output: Path) -> int:
 
     Checkpoints and model of an earlier run there are replaced, or are those of this run already.
     """
-    there = next(each for each in (output, *output.absolute().parents) if each.exists())
     own = [output / name for name in ("checkpoints", "best")]
     files = [file for folder in own for file in folder.rglob("*") if file.is_file()]
-    return shutil.disk_usage(there).free + sum(file.stat().st_size for file in files)
+    free = shutil.disk_usage(nearest_folder(output)).free
+    return free + sum(file.stat().st_size for file in files)
 
 
 def check_room(need: DiskNeed, output: Path, on_remark: Callable[[str], None]) -> None:

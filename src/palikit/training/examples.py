@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from palikit import tasks
+from palikit.data.records import Annotation
 from palikit.data.rows import Encode, Row, Rows
 from palikit.errors import InputError
 from palikit.pictures import load_picture
@@ -84,12 +85,17 @@ class RowExamples:
 
     @property
     def fingerprint(self) -> str:
-        """Of texts, and of names and sizes of the picture files; folders may move."""
+        """Of texts, and of names and sizes of the picture files; folders may move.
+
+        Where pictures are turned, also of the exact objects, which texts are written anew from.
+        """
         digest = hashlib.sha256()
         for row in self.rows:
             files = [(path.name, _size(path)) for path in row.images]
             line = json.dumps([files, row.prefix, row.suffixes, row.order])
             digest.update(line.encode())
+            if self.augment != "none":
+                digest.update(json.dumps(_exact(row.objects)).encode())
         return digest.hexdigest()
 
 
@@ -180,6 +186,21 @@ def query_at(source: Examples | Mixture, position: int, seed: int) -> Query:
     sizes = tuple(len(examples) for examples, _ in parts)
     place = place_of(position, sizes, tuple(weight for _, weight in parts), seed)
     return parts[place.part][0].query(place.index, generator_of(place, seed))
+
+
+def _exact(objects: tuple[Annotation, ...] | None) -> list[object] | None:
+    """Objects as plain values; a mask by its runs."""
+    if objects is None:
+        return None
+    return [
+        (
+            each.label,
+            [float(edge) for edge in each.box.to_list()],
+            bool(each.crowd),
+            None if each.mask is None else each.mask.counts,
+        )
+        for each in objects
+    ]
 
 
 def _size(path: Path) -> int:

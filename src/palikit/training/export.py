@@ -1,6 +1,8 @@
 """The finished model of a run: a checkpoint or an adapter that loads by itself."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from palikit.checkpoints import save_checkpoint
+from palikit.errors import CheckpointError
 from palikit.loading import MASK_CODEC_NAMES
 from palikit.model.paligemma import PaliGemma
 from palikit.train_options import TrainOptions
@@ -41,27 +44,31 @@ def export(
 
 
 def export_model(model: PaliGemma, folder: Path, origin: Origin, dtype: torch.dtype) -> None:
-    """Write a whole model."""
-    save_checkpoint(
-        model, folder, tokenizer_file=origin.tokenizer_file, dtype=dtype, overwrite=True
-    )
-    if origin.mask_codec_file is not None:
-        _put_codec(origin.mask_codec_file, folder)
+    """Write a whole model in the place of the one before."""
+    with _replaced(folder, origin) as new:
+        save_checkpoint(model, new, tokenizer_file=origin.tokenizer_file, dtype=dtype)
 
 
 def export_adapter(adapter: "Adapter", folder: Path, origin: Origin) -> None:
     """Write an adapter in the place of the one before, with all that its base may come without."""
     from palikit.adapters import write_adapter
 
+    with _replaced(folder, origin) as new:
+        write_adapter(
+            replace(adapter, revision=origin.revision),
+            new,
+            origin.name,
+            tokenizer_file=origin.tokenizer_file,
+        )
+
+
+@contextmanager
+def _replaced(folder: Path, origin: Origin) -> Iterator[Path]:
+    """A name to write under; with its mask codec the new folder then takes the place of the old."""
     new, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
     for left in (new, old):  # by a process that was killed
         shutil.rmtree(left, ignore_errors=True)
-    write_adapter(
-        replace(adapter, revision=origin.revision),
-        new,
-        origin.name,
-        tokenizer_file=origin.tokenizer_file,
-    )
+    yield new
     if origin.mask_codec_file is not None:
         _put_codec(origin.mask_codec_file, new)
     if folder.exists():
@@ -72,8 +79,12 @@ def export_adapter(adapter: "Adapter", folder: Path, origin: Origin) -> None:
 
 def _put_codec(file: Path, folder: Path) -> None:
     """Copy a mask codec into a folder, under a name that it is looked for under."""
-    target = folder / (file.name if file.name in MASK_CODEC_NAMES else f"mask_codec{file.suffix}")
-    if not target.exists():
-        half = folder / f".{target.name}"
-        shutil.copyfile(file, half)
-        half.replace(target)
+    name = file.name if file.name in MASK_CODEC_NAMES else f"mask_codec{file.suffix}"
+    try:
+        shutil.copyfile(file, folder / name)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise CheckpointError(
+            f"the mask codec {file} could not be copied ({error.strerror}): put it back, or make "
+            "room"
+        ) from None

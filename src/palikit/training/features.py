@@ -24,15 +24,16 @@ from typing import Any
 import torch
 from PIL import Image
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from palikit.checkpoints.tensor_file import write_tensors
 from palikit.data.rows import Row
 from palikit.errors import CheckpointError, InputError
 from palikit.model.paligemma import PaliGemma
 from palikit.pictures import load_picture
 from palikit.processor import Processor
 from palikit.training.examples import Examples, Mixture, RowExamples, parts_of
+from palikit.training.output import nearest_folder
 from palikit.training.precision import autocast
 
 SHARD_PICTURES = 256
@@ -47,13 +48,12 @@ class FeatureStore:
     """Features on disk, found by the digest of a picture's file.
 
     Args:
-        folder: of this tower, picture size and way of resizing; made where it is not there.
+        folder: of this tower, picture size and way of resizing; made when there is something in it.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._places: dict[str, tuple[Path, int]] = {}
-        folder.mkdir(parents=True, exist_ok=True)
         for shard in sorted(folder.glob("[0-9a-f]*.safetensors")):
             digests = _digests_of(shard)
             self._places |= {digest: (shard, row) for row, digest in enumerate(digests)}
@@ -82,7 +82,8 @@ class FeatureStore:
         name = hashlib.sha256(text.encode()).hexdigest()[:16]
         shard, temporary = self._folder / f"{name}.safetensors", self._folder / f".{os.getpid()}"
         try:
-            save_file({"features": features}, temporary, {"digests": text})
+            self._folder.mkdir(parents=True, exist_ok=True)
+            write_tensors(temporary, {"features": features}, {"digests": text})
             temporary.replace(shard)
         except (OSError, SafetensorError) as error:
             temporary.unlink(missing_ok=True)
@@ -185,7 +186,7 @@ def _compute_missing(
     if not missing:
         return
     on_remark(f"computing the features of {len(missing)} pictures, {nbytes / 2**20:.0f} MiB")
-    free = shutil.disk_usage(store._folder).free
+    free = shutil.disk_usage(nearest_folder(store._folder)).free
     if free < nbytes:
         raise InputError(
             f"the features of {len(missing)} pictures need {nbytes:,} bytes, and the disk has "

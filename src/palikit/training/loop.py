@@ -1,7 +1,7 @@
 """Fine-tuning from a loaded model to a finished one: what is checked and made ready for `Run`."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +9,16 @@ from palikit.data.rows import Row, Rows
 from palikit.errors import InputError
 from palikit.model.paligemma import PaliGemma
 from palikit.processor import Processor
-from palikit.train_options import LoraOptions, LossOptions, TrainOptions
+from palikit.train_options import LoraOptions, LossOptions, TrainOptions, idle_options
 from palikit.training.batches import Batches
 from palikit.training.disk import check_room, disk_need
 from palikit.training.examples import Examples, Mixture, as_examples, check_augment
 from palikit.training.features import with_kept_features
 from palikit.training.optimizers import decays
+from palikit.training.output import FEATURES_NAME, refuse_removal
 from palikit.training.own_tokenizer import write_tokenizer
 from palikit.training.processes import OneProcess, Processes
+from palikit.training.readable import check_readable, rows_with_files
 from palikit.training.result import Evaluate, Origin, RunResult, StepFigures
 from palikit.training.run import Run
 from palikit.training.run_folder import RunFolder, step_of
@@ -79,69 +81,127 @@ def finetune(
             not the room for them.
         MissingExtraError: a package for the method or the optimiser is not installed.
     """
-    loss, origin = loss or LossOptions(), origin or Origin()
-    on_step, on_remark = on_step or _unheard, on_remark or _unheard
-    output, train = Path(output), as_examples(train, options.augment)
-    _check_options(options, lora, evaluate)
-    steps = number_of_steps(len(train), options)
-    processes.check(options)
-    origin.check(options)
-    check_augment(train, options.augment)
+    plan = _Plan(
+        model,
+        processor,
+        as_examples(train, options.augment),
+        options,
+        loss or LossOptions(),
+        lora,
+        origin or Origin(),
+        evaluate,
+        on_step or _unheard,
+        on_remark or _unheard,
+        processes,
+    )
+    output = Path(output)
+    _check(plan, output, overwrite=overwrite)
     with processes.opened_run(output, resume=resume, overwrite=overwrite) as folder:
-        record = run_record(
-            options,
-            loss,
-            lora,
-            model=model,
-            name=origin.name,
-            pictures=f"{processor.image_size} px, {processor.resize}",
-            data=train.fingerprint,
-            examples=len(train),
-            steps=steps,
-            device=processes.device(model),
-            processes=processes.count,
-        )
-        if resume:
-            check_same_run(folder.read("run"), record, _steps_done(folder))
-        learner = make_learner(model, options, loss, lora, processes)
-        is_cuda = model.device.type == "cuda"
-        source = Batches(
-            train, processor, options, loss, processes.rank, processes.count, pin=is_cuda
-        )
-        with processes.together():
-            if processes.rank == 0:  # an earlier run goes only now, when this one is known to begin
-                is_replaced = evaluate is not None or resume
-                _check_disk(learner, options, steps, output, on_remark, is_replaced=is_replaced)
-                _put_record(folder, record, on_remark, resume=resume)
-                origin = _with_tokenizer(origin, processor, output)
-        if options.weight_decay and not decays(learner.optimizer):
-            on_remark(_NO_DECAY)
-        if options.cache_features:
-            kept = Path(options.features) if options.features else folder.path / "features"
-            given = with_kept_features(train, processor, model, kept, learner.dtype, on_remark)
-            source = replace(source, source=given[0], processor=given[1])
-        run = Run(learner, source, steps, folder, origin, processes, evaluate, on_step, on_remark)
-        return run.go()
+        return _ready(plan, folder, resume=resume).go()
 
 
-def _check_disk(
-    learner: Learner,
-    options: TrainOptions,
-    steps: int,
-    output: Path,
-    on_remark: Callable[[str], None],
-    *,
-    is_replaced: bool,
-) -> None:
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """What `finetune` was given, its defaults put in."""
+
+    model: PaliGemma
+    processor: Processor
+    train: Examples | Mixture
+    options: TrainOptions
+    loss: LossOptions
+    lora: LoraOptions | None
+    origin: Origin
+    evaluate: Evaluate | None
+    on_step: Callable[[StepFigures], None]
+    on_remark: Callable[[str], None]
+    processes: Processes
+
+    @property
+    def steps(self) -> int:
+        """Of the whole run."""
+        return number_of_steps(len(self.train), self.options)
+
+
+def _check(plan: _Plan, output: Path, *, overwrite: bool) -> None:
+    """Refuse what is wrong by itself, before a folder is opened or the model is changed."""
+    options, origin = plan.options, plan.origin
+    _check_options(options, plan.lora, plan.evaluate)
+    number_of_steps(len(plan.train), options)
+    plan.processes.check(options)
+    origin.check(options)
+    check_augment(plan.train, options.augment)
+    if overwrite:
+        refuse_removal(output, (origin.name, origin.tokenizer_file, origin.mask_codec_file))
+
+
+def _ready(plan: _Plan, folder: RunFolder, *, resume: bool) -> Run:
+    """The run before its first step; an earlier one goes only when this one is known to begin."""
+    options, processes, origin = plan.options, plan.processes, plan.origin
+    record = _record(plan)
+    if resume:
+        check_same_run(folder.read("run"), record, _steps_done(folder))
+    learner = make_learner(plan.model, options, plan.loss, plan.lora, processes)
+    source = Batches(
+        plan.train,
+        plan.processor,
+        options,
+        plan.loss,
+        processes.rank,
+        processes.count,
+        pin=plan.model.device.type == "cuda",
+    )
+    with processes.together():
+        if processes.rank == 0:
+            _check_disk(plan, learner, folder, is_replaced=plan.evaluate is not None or resume)
+            if options.cache_features:  # of one process alone; reads every picture, too
+                source = _of_features(plan, source, learner, folder)
+            else:
+                check_readable(rows_with_files(plan.train), plan.on_remark)
+            _put_record(folder, record, plan.on_remark, resume=resume)
+            origin = _with_tokenizer(origin, plan.processor, folder.path)
+    if options.weight_decay and not decays(learner.optimizer):
+        plan.on_remark(_NO_DECAY)
+    told = plan.evaluate, plan.on_step, plan.on_remark
+    return Run(learner, source, plan.steps, folder, origin, processes, *told)
+
+
+def _record(plan: _Plan) -> dict[str, Any]:
+    processor, train, processes = plan.processor, plan.train, plan.processes
+    return run_record(
+        plan.options,
+        plan.loss,
+        plan.lora,
+        model=plan.model,
+        name=plan.origin.name,
+        pictures=f"{processor.image_size} px, {processor.resize}",
+        data=train.fingerprint,
+        examples=len(train),
+        steps=plan.steps,
+        device=processes.device(plan.model),
+        processes=processes.count,
+    )
+
+
+def _of_features(plan: _Plan, source: Batches, learner: Learner, folder: RunFolder) -> Batches:
+    """The batches with what a frozen image tower says of the pictures, in their place."""
+    options = plan.options
+    kept = Path(options.features) if options.features else folder.path / FEATURES_NAME
+    examples, processor = with_kept_features(
+        plan.train, plan.processor, plan.model, kept, learner.dtype, plan.on_remark
+    )
+    return replace(source, source=examples, processor=processor)
+
+
+def _check_disk(plan: _Plan, learner: Learner, folder: RunFolder, *, is_replaced: bool) -> None:
     need = disk_need(
         learner.model,
         learner.weights,
-        options,
+        plan.options,
         stored=learner.stored_dtype,
-        steps=steps,
+        steps=plan.steps,
         is_replaced=is_replaced,
     )
-    check_room(need, output, on_remark)
+    check_room(need, folder.path, plan.on_remark)
 
 
 def _with_tokenizer(origin: Origin, processor: Processor, output: Path) -> Origin:
@@ -182,6 +242,10 @@ def _check_options(
             f"lora is given and method is {options.method}, which has no adapters: set method to "
             "lora, or leave lora out"
         )
+    defaults = {each.name: each.default for each in fields(TrainOptions)}
+    for name, why in idle_options(options):
+        if getattr(options, name) != defaults[name]:
+            raise InputError(why)
     for name in ("patience", "metric"):
         if evaluate is None and getattr(options, name):
             raise InputError(

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from palikit.errors import InputError
 RUN_NAME = "run.json"
 LOCK_NAME = ".lock"
 BEST_NAME = "best"
+FEATURES_NAME = "features"
 
 
 def check_output(path: Path, *, resume: bool, overwrite: bool) -> None:
@@ -30,7 +32,8 @@ def check_output(path: Path, *, resume: bool, overwrite: bool) -> None:
         raise InputError(
             f"{path} holds a run: go on with it with --resume, or begin anew with --overwrite"
         )
-    if not is_run and [name for name in names if name != LOCK_NAME]:
+    # Features are kept before a run begins; of one that then did not, they are there still.
+    if not is_run and [name for name in names if name not in (LOCK_NAME, FEATURES_NAME)]:
         raise InputError(f"{path} is not empty and holds no run: choose another folder")
     if resume and not is_run:
         raise InputError(f"{path} holds no run to resume: leave --resume out to begin one")
@@ -46,6 +49,31 @@ def check_output(path: Path, *, resume: bool, overwrite: bool) -> None:
         ) from None
     finally:
         remove_empty(absent)
+
+
+def refuse_removal(path: Path, named: Iterable[str | Path | None]) -> None:
+    """Refuse to overwrite a run with what lies in its own folder.
+
+    Args:
+        path: folder of the run that is to be overwritten.
+        named: files and folders that the new run needs; others, such as names on the Hub, and None
+            are passed over.
+
+    Raises:
+        InputError: one of them would be removed.
+    """
+    there = [Path(name) for name in named if name is not None and Path(name).exists()]
+    for name in there:
+        if name.resolve().is_relative_to(path.resolve()):
+            raise InputError(
+                f"{name} is in {path}, which --overwrite removes first: give another folder as "
+                "output"
+            )
+
+
+def nearest_folder(path: Path) -> Path:
+    """A folder, or where it will be the nearest one above that is there."""
+    return next(each for each in (path, *path.absolute().parents) if each.exists())
 
 
 def absent_folders(path: Path) -> list[Path]:

@@ -106,10 +106,17 @@ class Processes(Protocol):
 
 
 class OneProcess:
-    """A process that trains alone."""
+    """A process that trains alone.
+
+    Args:
+        device: where a model learns that was loaded on the host; None leaves it where it is.
+    """
 
     rank = 0
     count = 1
+
+    def __init__(self, device: torch.device | None = None) -> None:
+        self._device = device
 
     def check(self, options: TrainOptions) -> None:
         """Nothing is refused."""
@@ -121,11 +128,13 @@ class OneProcess:
         return opened_run(path, resume=resume, overwrite=overwrite)
 
     def device(self, model: PaliGemma) -> torch.device:
-        """Where the model is."""
-        return model.device
+        """As given, else where the model is."""
+        return self._device or model.device
 
     def shard(self, module: TrainingModel, dtype: torch.dtype) -> None:
-        """Gives the weights their dtype; there is nothing to cut."""
+        """Gives the weights their device and dtype; there is nothing to cut."""
+        if self._device is not None:
+            module.to(self._device)
         cast_weights(module.parameters(), dtype)
 
     def clip(self, weights: Mapping[str, nn.Parameter], largest: float) -> Tensor:

@@ -5,7 +5,7 @@ run that goes on from a checkpoint does what the run that was stopped would have
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from palikit.errors import InputError
+from palikit.errors import CheckpointError, InputError
 from palikit.model.inputs import ModelInputs
 from palikit.model.paligemma import PaliGemma
 from palikit.scores import Scores
@@ -98,13 +98,14 @@ class Run:
     def _steps(self) -> Ending:
         if self._is_validation_due():  # the process ended between a checkpoint and it
             self._validate()
+            self._checkpoint()  # or another process that ends would lead to it once more
             if self._is_to_stop():
                 return "interrupted"
         if self._has_stalled():  # it was resumed after an early stop
             return "early"
         self.meter.restart()
         with closing(self.batches.between(self.state.step, self.steps)) as batches:
-            for batch in batches:
+            while (batch := self._next(batches)) is not None:
                 self._step(batch)
                 self.state = replace(self.state, step=batch.step + 1)
                 if self._is_validation_due():
@@ -116,6 +117,21 @@ class Run:
                 if self._is_to_stop():
                     return "interrupted"
         return "finished"
+
+    def _next(self, batches: Iterator[Batch]) -> Batch | None:
+        """The next batch; where a process cannot make it, what was learnt is saved first."""
+        batch, failure = None, None
+        try:
+            batch = next(batches, None)
+        except Exception as error:
+            failure = error
+        if self.processes.largest(failure is not None):
+            if self.state.step:
+                self._checkpoint()
+            with self.processes.together():
+                if failure is not None:
+                    raise failure
+        return batch
 
     def _is_to_stop(self) -> bool:
         return bool(self.processes.largest(self.stop.is_set))
@@ -194,19 +210,19 @@ class Run:
                 self.on_remark(f"the validation after step {step} is left to the resumed run")
                 return
             after = after_validation(self.state, scores, self.options)
+            is_best = after.best_step == step
+            shown = scores.summary(deciding_figure(scores, self.options)[0])
+            self.on_remark(
+                f"validation after step {step}: {shown}{', the best so far' if is_best else ''}"
+            )
+            if is_best:
+                self._export(scores)
         except BaseException:
             self._checkpoint()  # what was learnt since the last one is good
             raise
         self.folder.append({"step": step, "validation": dict(scores.figures)})
         self.events.scores(step, scores)
         self.state = after
-        is_best = after.best_step == step
-        shown = scores.summary(deciding_figure(scores, self.options)[0])
-        self.on_remark(
-            f"validation after step {step}: {shown}{', the best so far' if is_best else ''}"
-        )
-        if is_best:
-            self._export(scores)
         self.meter.restart()
 
     def _look(self, model: PaliGemma) -> Scores:
@@ -248,9 +264,16 @@ class Run:
 
     def _export(self, scores: Scores | None) -> None:
         learner, step = self.learner, self.state.step
-        self.processes.export(
-            learner.model, self.folder.best, self.options, self.origin, learner.stored_dtype
-        )
+        try:
+            self.processes.export(
+                learner.model, self.folder.best, self.options, self.origin, learner.stored_dtype
+            )
+        except CheckpointError as error:
+            self._checkpoint()
+            raise CheckpointError(
+                f"{error}; what was learnt is in {self.folder.latest()}: run the same command with "
+                "--resume"
+            ) from None
         best: dict[str, object] = {"step": step, "model": "best"}
         if scores is not None:
             name, value, _ = deciding_figure(scores, self.options)

@@ -36,7 +36,8 @@ FREE = frozenset(
     }
 )
 """Options that a resumed run may change: the weights come out the same, up to rounding. Parts of a
-step draw the random numbers of dropout anew, so `accumulation` is free only without any."""
+step draw the random numbers of dropout anew, so `accumulation` is free only without any; so is the
+number of processes."""
 
 _LENGTH = frozenset({"epochs", "steps"})
 """Options that say how many steps there are, which is compared itself."""
@@ -152,6 +153,12 @@ def check_same_run(old: dict[str, Any], new: dict[str, Any], step: int) -> None:
     pictures = old.get("pictures", new["pictures"])  # was not always recorded
     if pictures != new["pictures"]:
         differing.append(f"pictures were {pictures} and are {new['pictures']}")
+    processes = old.get("processes", new["processes"])  # was not always recorded
+    if processes != new["processes"] and _has_dropout(new["options"]):
+        differing.append(
+            f"processes were {processes} and are {new['processes']}, each with random numbers of "
+            "its own for dropout"
+        )
     if not differing and (other := _other_rates(old, new, step)):
         differing.append(other)
     if differing:
@@ -167,12 +174,16 @@ def _differing_options(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     if before.get("precision") == "auto":  # was not always resolved
         before["precision"] = "bfloat16" if old["device"].startswith("cuda") else "float32"
     before = {name: _DEFAULTS[name] for name in now} | before  # some came with later versions
-    free = FREE - {"accumulation"} if now["dropout"] or now.get("lora_dropout") else FREE
+    free = FREE - {"accumulation"} if _has_dropout(now) else FREE
     return [
         f"{name} was {before.get(name)!r} and is {now.get(name)!r}"
         for name in sorted(before.keys() | now.keys())
         if name not in free | _LENGTH and before.get(name) != now.get(name)
     ]
+
+
+def _has_dropout(options: dict[str, Any]) -> bool:
+    return bool(options["dropout"] or options.get("lora_dropout"))
 
 
 def _other_rates(old: dict[str, Any], new: dict[str, Any], step: int) -> str:
@@ -202,7 +213,9 @@ def model_fingerprint(model: PaliGemma) -> str:
     digest = hashlib.sha256()
     for name, weight in sorted(model.named_parameters()):
         flat = weight.detach().reshape(-1)
-        places = torch.linspace(0, len(flat) - 1, min(_SAMPLE, len(flat))).long()
+        number = min(_SAMPLE, len(flat))
+        # In whole numbers: float32 has no 24 millionth place of its own.
+        places = torch.arange(number) * (len(flat) - 1) // max(number - 1, 1)
         values = flat[places.to(flat.device)].cpu().double().numpy()
         digest.update(f"{name} {tuple(weight.shape)}".encode() + values.tobytes())
     return digest.hexdigest()

@@ -53,8 +53,9 @@ def make_learner(
         MissingExtraError: a package for the method or the optimiser is not installed.
     """
     stored_dtype = model.dtype
-    choose_learning(model, options, lora)
-    dtype = compute_dtype(options.precision, processes.device(model))
+    device = processes.device(model)
+    choose_learning(model, options, lora, device)
+    dtype = compute_dtype(options.precision, device)
     model.language_model.set_dropout(options.dropout)
     model.language_model.checkpoint_layers = options.gradient_checkpointing
     model.vision_tower.checkpoint_layers = options.gradient_checkpointing
@@ -66,16 +67,25 @@ def make_learner(
     return Learner(model, module, weights, optimizer, dtype, stored_dtype)
 
 
-def choose_learning(model: PaliGemma, options: TrainOptions, lora: LoraOptions | None) -> None:
-    """Puts in the adapters of the method and says which weights learn; also on the meta device."""
+def choose_learning(
+    model: PaliGemma,
+    options: TrainOptions,
+    lora: LoraOptions | None,
+    device: torch.device | None = None,
+) -> None:
+    """Puts in the adapters of the method and says which weights learn; also on the meta device.
+
+    Weights of 4 bits are made on `device`, where the model will learn, a layer at a time, so that
+    it never holds the float ones of a model on the host; None is where the model is.
+    """
     if options.method in ("lora", "qlora"):
         from palikit.adapters.lora import add_lora
 
         if options.method == "qlora":
             from palikit.quantization import quantize_base_nf4, require_four_bit
 
-            dtype = compute_dtype(options.precision, model.device)
-            quantize_base_nf4(model, compute_dtype=dtype)
+            dtype = compute_dtype(options.precision, device or model.device)
+            quantize_base_nf4(model, compute_dtype=dtype, device=device)
             require_four_bit(model)
         add_lora(model, lora or LoraOptions(), seed=options.seed)
     choose_weights(model, options)

@@ -22,10 +22,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from palikit.checkpoints.layout import read_json
+from palikit.checkpoints.tensor_file import write_tensors
 from palikit.errors import CheckpointError
 from palikit.model.sharded import is_cut
 from palikit.training.parts import own_part, row_starts
@@ -33,7 +33,7 @@ from palikit.training.parts import own_part, row_starts
 
 def write_whole(folder: Path, kind: str, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors as the only process."""
-    save_file({n: t.contiguous() for n, t in tensors.items()}, folder / f"{kind}.safetensors")
+    write_tensors(folder / f"{kind}.safetensors", tensors)
 
 
 def write_shards(
@@ -52,7 +52,7 @@ def write_shards(
     alike = {name: tensor for name, tensor in tensors.items() if name not in own}
     mine = own | alike if rank == 0 else own
     files = [f"{kind}-{n:05d}-of-{processes:05d}.safetensors" for n in range(1, processes + 1)]
-    save_file({name: tensor.contiguous() for name, tensor in mine.items()}, folder / files[rank])
+    write_tensors(folder / files[rank], mine)
     if rank == 0:
         rows = {name: row_starts(tensors[name].shape[0], processes) for name in own}
         text = json.dumps({"files": files, "rows": rows}) + "\n"

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -96,10 +96,12 @@ def save_state(folder: Path, state: RunState) -> None:
 
 
 def replace_text(file: Path, text: str) -> None:
-    """Write a text file in one step: it is never seen half written."""
+    """Write a text file in one step: it is never seen half written, after a loss of power too."""
     temporary = file.with_name(f".{file.name}.tmp")
     temporary.write_text(text, encoding="utf-8")
+    _flush(temporary)
     temporary.replace(file)
+    _flush_names(file.parent)
 
 
 def load_state(folder: Path) -> RunState:
@@ -132,8 +134,10 @@ def whole_folder(folder: Path, *, needed_bytes: int, last_good: Path | None) -> 
         yield temporary
         for file in temporary.iterdir():
             _flush(file)
+        _flush_names(temporary)
         shutil.rmtree(folder, ignore_errors=True)
         temporary.replace(folder)
+        _flush_names(folder.parent)
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or error
         kept = f"the last good one is {last_good}" if last_good else "there is none before it"
@@ -161,3 +165,13 @@ def _flush(file: Path) -> None:
     """Wait until a file is on the disk, so that no later loss of power leaves it half written."""
     with file.open("rb+") as stream:
         os.fsync(stream.fileno())
+
+
+def _flush_names(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk, where the system knows how to."""
+    with suppress(OSError):  # Windows opens no folder, and not every file system flushes one
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)

@@ -57,6 +57,7 @@ class StopSignal:
             raise KeyboardInterrupt
         self.is_set = True
         if self._is_at_once:
+            self._is_at_once = False  # the block ends here, also where it was about to
             raise Stopped
 
 
