@@ -48,6 +48,8 @@ def draw_curves(stages: list[Path]) -> None:
     """The losses of all stages, side by side."""
     figure, (first, second) = plt.subplots(1, 2, figsize=(11, 3.6), constrained_layout=True)
     found = rows("pretraining.jsonl")
+    begun = found[-1]["pictures"]
+    found += [{**r, "pictures": begun + r["pictures"]} for r in rows("pretraining2.jsonl")]
     for name in ("kind", "color", "box", "order", "letter", "place", "outline"):
         first.plot([r["pictures"] for r in found], [r[name] for r in found], label=name)
     first.set(title="image tower: what every cell shows", xlabel="pictures", yscale="log")
@@ -108,12 +110,15 @@ where, is there, what does it say), `ocr`, `detect`, `segment`.
 
 1. **The image tower** learns what each cell of a picture shows: the kind, colour and box of the
    object there, the letter, an 8 x 8 outline. A plain linear reading of each image token has to
-   tell, and is thrown away afterwards. Positions begin as waves.
+   tell, and is thrown away afterwards. Positions begin as waves, and in the second run boxes are
+   told in waves too.
 2. **The mask codec**, apart: outlines of the scenes' shapes and of blobs, partly covered; mean IoU
    of what comes back {codec["iou"]:.3f}.
-3. **The decoder** learns to answer with the tower frozen; its location tokens begin as waves, so
-   that neighbours are alike. Lessons: {shares}.
-4. **Both together.**
+3. **The decoder** learns to answer with the tower frozen. Its location tokens begin as the same
+   waves, the projector with the tower's reading of them, and one layer with heads that copy them:
+   what is left to learn about a box is where to look. An edge one pixel off is nearly right to the
+   loss (`--location-smoothing`). Lessons: {shares}.
+4. **Both together**, at a rate that falls to 0.
 
 Stages 3 and 4 are `palikit.training.finetune` on scenes drawn as they are needed. These commands
 made the weights:
@@ -125,7 +130,8 @@ made the weights:
 A scene shows 1 to 8 objects with sides of 8 to 60 % of the picture's, three of ten under 15 %,
 overlapping up to an IoU of 0.3, on backgrounds of gradients, clouds, stripes, checks and blocks
 with grain; half of the scenes have a word of 3 to 8 letters, or a number, in one of many faces.
-Test words are those whose hash says so, and are never drawn for training.
+Every background is drawn anew, so that none of a test was seen before. Test words are those whose
+hash says so, and are never drawn for training.
 """
 
 

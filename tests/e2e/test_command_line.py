@@ -89,6 +89,7 @@ def test_an_interrupted_folder_run_keeps_what_is_finished_and_goes_on(
     for seed in range(400):
         tiny.picture(seed).save(folder / f"{seed:03d}.png")
     arguments = ["caption", folder, "--model", model, "--output", output, "--max-new-tokens", "40"]
+    arguments += ["--batch-size", "1"]  # long enough to be interrupted on a busy machine
     command = [sys.executable, "-m", "palikit", *map(str, arguments)]
     with subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}

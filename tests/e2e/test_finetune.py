@@ -194,6 +194,7 @@ def test_what_was_typed_goes_before_a_recipe(model: Path, data: Path, tmp_path: 
     options = json.loads((run / "run.json").read_text())["options"]
     assert (options["method"], options["lora_rank"]) == ("lora", 16)
     assert (options["steps"], options["batch_size"]) == (2, 2)
+    assert options["accumulation"] == 2  # of the recipe's 16, what a batch of 2 can be cut into
 
 
 BAD: tuple[tuple[dict, str], ...] = (

@@ -97,6 +97,8 @@ def finetune_options(
         train = replace(train, steps=None)  # a recipe may count in steps
     if model is not None and recipe is None and begun is None:
         train = replace(train, max_text_tokens=model.text_tokens)
+    if recipe is not None and is_typed(ctx, "batch_size") and not is_typed(ctx, "accumulation"):
+        train = _with_batch_of_another_size(ctx, train)
     train = read_options(ctx, TrainOptions, train)
     if recipe is not None:
         train = _without_idle(ctx, train)
@@ -116,6 +118,14 @@ def _without_idle(ctx: click.Context, train: TrainOptions) -> TrainOptions:
     idle = [name for name, _ in idle_options(train) if not is_typed(ctx, name)]
     left_out: dict[str, Any] = {name: defaults[name] for name in idle}
     return replace(train, **left_out)
+
+
+def _with_batch_of_another_size(ctx: click.Context, train: TrainOptions) -> TrainOptions:
+    """A recipe's batch in its number of parts, or in the next smaller one that divides it."""
+    parts = train.accumulation
+    train = read_options(ctx, TrainOptions, replace(train, accumulation=1))
+    fitting = [count for count in range(1, parts + 1) if train.batch_size % count == 0]
+    return replace(train, accumulation=fitting[-1])
 
 
 def _check_adapters(ctx: click.Context, train: TrainOptions) -> None:
