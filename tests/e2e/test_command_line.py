@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +81,15 @@ def test_a_folder_gives_a_record_a_picture_and_goes_past_a_bad_one(
     assert "2b.png" in done.stderr
 
 
+@pytest.fixture
+def heeds_ctrl_c() -> Iterator[None]:
+    """What a shell starts in the background ignores the signal, and so do its children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeds_ctrl_c")
 def test_an_interrupted_folder_run_keeps_what_is_finished_and_goes_on(
     model: Path, tmp_path: Path
 ) -> None:
@@ -89,10 +98,12 @@ def test_an_interrupted_folder_run_keeps_what_is_finished_and_goes_on(
     for seed in range(400):
         tiny.picture(seed).save(folder / f"{seed:03d}.png")
     arguments = ["caption", folder, "--model", model, "--output", output, "--max-new-tokens", "40"]
-    arguments += ["--batch-size", "1"]  # long enough to be interrupted on a busy machine
     command = [sys.executable, "-m", "palikit", *map(str, arguments)]
     with subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
     ) as running:
         wait_until(lambda: output.exists() and output.read_text().count("\n") >= 10)
         running.send_signal(signal.SIGINT)
