@@ -14,7 +14,6 @@ import click
 import pytest
 
 import palikit
-from palikit.published import BUILT_IN_FOLDER
 from tests import tiny
 from tests.parity.oracle import save_tiny
 
@@ -67,8 +66,6 @@ def test_the_readme_begins_with_what_works_without_an_account() -> None:
 @pytest.mark.e2e
 def test_the_first_command_of_the_readme_finds_what_it_asks_for(tmp_path: Path) -> None:
     verb, picture, labels, *save = commands()[0]
-    if not (BUILT_IN_FOLDER / "config.json").is_file() or not (ROOT / picture).is_file():
-        pytest.skip("needs the weights of nano in the package, and examples/scene.png")
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     environment.pop("PALIKIT_MODEL", None)
     done = subprocess.run(

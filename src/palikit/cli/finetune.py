@@ -148,7 +148,11 @@ def finetune(
             show(options, rows, known, name, folder)
             return
         with training_progress() as progress:
-            result = _train(options, rows, name, folder, progress, processes, resume, overwrite)
+            result = _train(
+                *(options, rows, name, folder, progress, processes),
+                resume=resume,
+                overwrite=overwrite,
+            )
         if result.ending == "interrupted":
             tell_interrupted(ctx, result, processes)
         if processes.is_first:
@@ -228,8 +232,9 @@ def _train(
     output: Path,
     progress: TrainingProgress,
     together: Together,
-    resume: bool,  # noqa: FBT001 (as the command has them)
-    overwrite: bool,  # noqa: FBT001
+    *,
+    resume: bool,
+    overwrite: bool,
 ) -> "RunResult":
     from palikit.loading import load_with
     from palikit.training import finetune as train

@@ -42,7 +42,7 @@ class Subject:
 
 
 def begun_subject(ctx: click.Context, typed: Subject, record: dict[str, Any]) -> Subject:
-    """What a run was begun with; what is typed goes before it.
+    """What a run was begun with; what is typed overrides it.
 
     Args:
         ctx: of the command that goes on with it.
