@@ -15,18 +15,14 @@ from palikit.tokenizer import Tokenizer
 from palikit.train_options import LoraOptions
 from palikit.training import Mixture, RowExamples
 from tests import tiny
-from tests.training.toy import Toy, train, with_options
+from tests.training.toy import Toy, cat_rows, train, with_options
 
 ONE = with_options(steps=1)
 
 
 @pytest.fixture
 def rows(tmp_path: Path) -> list[Row]:
-    made = []
-    for seed in range(4):
-        tiny.picture(seed).save(tmp_path / f"{seed}.png")
-        made.append(Row((tmp_path / f"{seed}.png",), "cat", ("dog",), where=f"row {seed}"))
-    return made
+    return cat_rows(tmp_path, 4)
 
 
 def test_a_folder_may_be_named_by_a_text(tmp_path: Path) -> None:

@@ -9,18 +9,14 @@ from palikit.errors import InputError
 from palikit.training import Origin, RowExamples, origin_of
 from tests import tiny
 from tests.parity.oracle import save_tiny
-from tests.training.toy import train, with_options
+from tests.training.toy import cat_rows, train, with_options
 
 KEPT = with_options(method="frozen_tower", cache_features=True)
 
 
 @pytest.fixture
 def rows(tmp_path: Path) -> list[Row]:
-    made = []
-    for seed in range(4):
-        tiny.picture(seed).save(tmp_path / f"{seed}.png")
-        made.append(Row((tmp_path / f"{seed}.png",), "cat", ("dog",), where=f"row {seed}"))
-    return made
+    return cat_rows(tmp_path, 4)
 
 
 def test_a_model_is_not_removed_by_the_run_that_it_begins(tmp_path: Path) -> None:

@@ -13,16 +13,12 @@ from palikit.training import Mixture, RowExamples
 from palikit.training.readable import check_readable
 from palikit.training.run_folder import RunFolder
 from tests import tiny
-from tests.training.toy import OPTIONS, Toy, are_equal, train, trained, with_options
+from tests.training.toy import OPTIONS, Toy, are_equal, cat_rows, train, trained, with_options
 
 
 @pytest.fixture
 def rows(tmp_path: Path) -> list[Row]:
-    made = []
-    for seed in range(8):
-        tiny.picture(seed).save(tmp_path / f"{seed}.png")
-        made.append(Row((tmp_path / f"{seed}.png",), "cat", ("dog",), where=f"row {seed}"))
-    return made
+    return cat_rows(tmp_path, 8)
 
 
 def damage(row: Row) -> None:

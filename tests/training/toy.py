@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from palikit.data.rows import Row
 from palikit.model.paligemma import PaliGemma
 from palikit.processor import Processor, Query
 from palikit.train_options import TrainOptions
@@ -29,6 +30,15 @@ class Toy:
     def query(self, index: int, random: np.random.Generator) -> Query:
         words = "dog " * (1 + index % 3) + ("cat" if random.random() < 0.5 else "")
         return Query((tiny.picture(index % 7),), "cat", words)
+
+
+def cat_rows(folder: Path, number: int) -> list[Row]:
+    """Rows with pictures of their own, all of one prompt and answer."""
+    made = []
+    for seed in range(number):
+        tiny.picture(seed).save(folder / f"{seed}.png")
+        made.append(Row((folder / f"{seed}.png",), "cat", ("dog",), where=f"row {seed}"))
+    return made
 
 
 class Killed(BaseException):
