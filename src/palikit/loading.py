@@ -8,8 +8,7 @@ import torch
 
 from palikit.adapters import Source, find_source, merge_adapter
 from palikit.checkpoints import Checkpoint, find_tokenizer, load_checkpoint
-from palikit.checkpoints.layout import MASK_CODEC_NAMES as CODEC_NAMES
-from palikit.checkpoints.layout import find_files
+from palikit.checkpoints.layout import MASK_CODEC_NAMES, find_files
 from palikit.errors import CheckpointError, InputError
 from palikit.model.mask_codec import MaskCodec, load_mask_codec
 from palikit.options import DType, LoadOptions, Resize
@@ -17,9 +16,6 @@ from palikit.predictor import Predictor
 from palikit.processor import Processor
 from palikit.tokenizer import Tokenizer
 from palikit.vocab import Coordinates, MaskEdges
-
-MASK_CODEC_NAMES = CODEC_NAMES
-"""Where a mask codec is looked for beside a checkpoint."""
 
 
 def load(

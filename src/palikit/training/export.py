@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from palikit.checkpoints import save_checkpoint
+from palikit.checkpoints.layout import MASK_CODEC_NAMES
 from palikit.errors import CheckpointError
-from palikit.loading import MASK_CODEC_NAMES
 from palikit.model.paligemma import PaliGemma
 from palikit.train_options import TrainOptions
 from palikit.training.result import Origin
