@@ -1,40 +1,28 @@
-"""Average precision against COCO's own evaluator, on generated cases and on golden figures."""
+"""Average precision: golden figures, edges, intervals; `test_detection_official` has the rest."""
 
-import contextlib
-import io
 import json
+import logging
+import math
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from palikit.errors import InputError
+from palikit.errors import InputError, MissingExtraError
+from palikit.evaluation.metrics.coco_evaluator import Matching, match_classes
 from palikit.evaluation.metrics.detection import (
     DetectionScores,
     average_precision,
+    average_precision_score,
     false_reports,
+    interval_over_pictures,
 )
 from palikit.evaluation.metrics.objects import PictureObjects, TrueObject
 from palikit.masks import Mask
 from palikit.results import Box, Detection, Segment
 from tests.conftest import shared
-
-
-def official(truth: dict[str, Any], results: list[dict[str, Any]], kind: str) -> list[float]:
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco = COCO()
-        coco.dataset = truth
-        coco.createIndex()
-        found = coco.loadRes(results)
-        evaluator = COCOeval(coco, found, kind)
-        evaluator.evaluate()
-        evaluator.accumulate()
-        evaluator.summarize()
-    return [float(value) for value in evaluator.stats]
 
 
 def box_of(x: float, y: float, width: float, height: float) -> Box:
@@ -87,127 +75,54 @@ def from_coco(
 
 
 def figures(scores: DetectionScores) -> list[float]:
+    """In COCO's order, without the recall of few detections; -1 as there for what is undefined."""
     values = (
-        scores.ap,
-        scores.ap50,
-        scores.ap75,
-        scores.ap_small,
-        scores.ap_medium,
-        scores.ap_large,
+        *(scores.ap, scores.ap50, scores.ap75),
+        *(scores.ap_small, scores.ap_medium, scores.ap_large),
+        *(scores.recall, scores.recall_small, scores.recall_medium, scores.recall_large),
     )
     return [-1.0 if value is None else value for value in values]
 
 
-def generated(seed: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """A small data set in which ties, crowds, misses, doubles and wrong classes are common."""
-    random = np.random.default_rng(seed)
-    images = [{"id": n + 1, "width": 300, "height": 300} for n in range(random.integers(1, 5))]
-    categories = [{"id": n + 1, "name": str(n + 1)} for n in range(random.integers(1, 4))]
-    annotations: list[dict[str, Any]] = []
-    results: list[dict[str, Any]] = []
-    for image in images:
-        for _ in range(random.integers(0, 7)):
-            side = random.choice([20, 60, 150])
-            box = [*random.integers(0, 150, 2), *random.integers(side // 2, side, 2)]
-            box = [float(value) for value in box]
-            category = int(random.integers(1, len(categories) + 1))
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": image["id"],
-                    "category_id": category,
-                    "bbox": box,
-                    "area": box[2] * box[3] * random.choice([0.7, 1.0]),
-                    "iscrowd": int(random.random() < 0.15),
-                }
-            )
-            for _ in range(random.integers(0, 3)):
-                noise = random.normal(0, side / 12, 4) * (random.random() < 0.9)
-                moved = np.maximum(np.array(box) + noise, [0, 0, 1, 1])
-                results.append(result(image["id"], category, moved.tolist(), random))
-        for _ in range(random.integers(0, 3)):
-            stray = [*random.uniform(0, 150, 2), *random.uniform(5, 150, 2)]
-            category = int(random.integers(1, len(categories) + 1))
-            results.append(result(image["id"], category, [float(v) for v in stray], random))
-    random.shuffle(results)
-    return {"images": images, "categories": categories, "annotations": annotations}, results
+def all_twelve(pictures: list[PictureObjects], **options: Any) -> list[float | None]:
+    """The figures of COCO's printout, in its order."""
+    scores = figures(average_precision(pictures, **options))
+    few = [average_precision(pictures, max_detections=n, **options).recall for n in (1, 10)]
+    return [*scores[:6], *few, *scores[6:]]
 
 
-def result(
-    image_id: int, category: int, box: list[float], random: np.random.Generator
-) -> dict[str, Any]:
-    score = float(random.choice([0.1, 0.5, 0.5, random.random()]))
-    return {"image_id": image_id, "category_id": category, "bbox": box, "score": score}
-
-
-def test_generated_cases_score_as_pycocotools_scores_them() -> None:
-    compared = 0
-    for seed in range(300):
-        truth, results = generated(seed)
-        if not results:
-            continue
-        stats = official(truth, results, "bbox")
-        pictures = from_coco(truth, results)
-        scores = average_precision(pictures)
-        recall = -1.0 if scores.recall is None else scores.recall
-        assert [*figures(scores), recall] == pytest.approx([*stats[:6], stats[8]], abs=1e-6), seed
-        if seed % 10 == 0:
-            single = average_precision(pictures, max_detections=1).recall
-            assert (-1.0 if single is None else single) == pytest.approx(stats[6], abs=1e-6), seed
-        compared += 1
-    assert compared > 250
-
-
-def test_of_two_truths_that_overlap_alike_the_later_is_taken_as_pycocotools_takes_it() -> None:
-    boxes = [[0.0, 0.0, 12.0, 12.0], [4.0, 0.0, 12.0, 12.0]]
-    truth = {
-        "images": [{"id": 1, "width": 30, "height": 30}],
-        "categories": [{"id": 1, "name": "1"}],
-        "annotations": [
-            {"id": n + 1, "image_id": 1, "category_id": 1, "bbox": box, "area": 144, "iscrowd": 0}
-            for n, box in enumerate(boxes)
-        ],
-    }
-    between = {"image_id": 1, "category_id": 1, "bbox": [2.0, 0.0, 12.0, 12.0], "score": 0.9}
-    second = {"image_id": 1, "category_id": 1, "bbox": boxes[1], "score": 0.5}
-    scores = figures(average_precision(from_coco(truth, [between, second])))
-    assert scores == pytest.approx(official(truth, [between, second], "bbox")[:6], abs=1e-6)
-
-
-def test_the_golden_boxes_of_coco_score_as_published() -> None:
+def test_all_golden_figures_of_cocos_boxes_are_reproduced() -> None:
     folder = shared("golden", "coco_ap")
-    truth, results = golden(folder, "bbox")
     expected = json.loads((folder / "expected.json").read_text())
-    pictures = from_coco(truth, results)
-    scores = average_precision(pictures)
-    assert figures(scores) == pytest.approx(expected["bbox"][:6], abs=1e-6)
-    assert scores.recall == pytest.approx(expected["bbox"][8], abs=1e-6)
-    assert average_precision(pictures, max_detections=10).recall == pytest.approx(
-        expected["bbox"][7], abs=1e-6
-    )
-    assert figures(average_precision(pictures, confidence="constant")) == pytest.approx(
-        expected["bbox_all_scores_1"][:6], abs=1e-6
-    )
+    pictures = from_coco(*golden(folder, "bbox"))
+    assert all_twelve(pictures) == pytest.approx(expected["bbox"], abs=1e-9)
 
 
-def test_the_golden_masks_of_coco_score_as_published() -> None:
+def test_without_confidences_the_order_of_the_answers_decides_as_in_the_golden_figures() -> None:
     folder = shared("golden", "coco_ap")
-    truth, results = golden(folder, "segm")
     expected = json.loads((folder / "expected.json").read_text())
-    scores = average_precision(from_coco(truth, results, masks=True), shape="mask")
-    assert figures(scores) == pytest.approx(expected["segm"][:6], abs=1e-6)
-    assert scores.recall == pytest.approx(expected["segm"][8], abs=1e-6)
+    figures = all_twelve(from_coco(*golden(folder, "bbox")), confidence="constant")
+    assert figures == pytest.approx(expected["bbox_all_scores_1"], abs=1e-9)
+    assert figures[0] == pytest.approx(0.5138, abs=5e-5)
 
 
-def test_the_golden_boxes_of_padilla_score_as_published() -> None:
+def test_all_golden_figures_of_cocos_masks_are_reproduced() -> None:
+    folder = shared("golden", "coco_ap")
+    expected = json.loads((folder / "expected.json").read_text())
+    pictures = from_coco(*golden(folder, "segm"), masks=True)
+    assert all_twelve(pictures, shape="mask") == pytest.approx(expected["segm"], abs=1e-9)
+
+
+def test_all_published_figures_of_padillas_boxes_are_reproduced() -> None:
     folder = shared("golden", "coco_ap")
     truth = json.loads((folder / "rafael_sampled_gts.json").read_text())
     results = json.loads((folder / "rafael_sampled_bbox_results.json").read_text())["annotations"]
     for each in truth["annotations"]:
         each["area"] = each["bbox"][2] * each["bbox"][3]
-    scores = average_precision(from_coco(truth, results))
     published = [0.503647, 0.696973, 0.571667, 0.593252, 0.557991, 0.489363]
-    assert figures(scores) == pytest.approx(published, abs=1e-6)
+    published += [0.386813, 0.593680, 0.595353, 0.654764, 0.603130, 0.553744]
+    # Printed with six digits.
+    assert all_twelve(from_coco(truth, results)) == pytest.approx(published, abs=1e-6)
 
 
 def golden(folder: Path, kind: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -247,6 +162,122 @@ def test_masks_that_are_missing_are_asked_for() -> None:
     truth = (TrueObject("cat", square(0), Mask.from_array(np.ones((4, 4), np.bool_))),)
     with pytest.raises(InputError, match="has no mask"):
         average_precision([PictureObjects(truth, (Detection(square(0), "cat"),))], shape="mask")
+
+
+def test_masks_of_one_picture_that_differ_in_size_are_refused() -> None:
+    whole, half = (Mask.from_array(np.ones((4, side), np.bool_)) for side in (4, 2))
+    truth = (TrueObject("cat", square(0), whole),)
+    found = (Segment(square(0), "cat", (0,) * 16, half),)
+    with pytest.raises(InputError, match="bring all to the picture's own"):
+        average_precision([PictureObjects(truth, found)], shape="mask")
+
+
+def test_the_evaluator_says_nothing(
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    average_precision([PictureObjects((TrueObject("cat", square(0)),), ())])
+    assert capfd.readouterr() == ("", "")
+    assert caplog.records == []
+
+
+def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "faster_coco_eval", None)
+    with pytest.raises(MissingExtraError, match=r"palikit\[evaluate\]"):
+        average_precision([PictureObjects((TrueObject("cat", square(0)),), ())])
+
+
+def noisy(seed: int, count: int, labels: int) -> list[PictureObjects]:
+    """Pictures of a few objects each, most of them found, with strays; no two scores are equal."""
+    random = np.random.default_rng(seed)
+
+    def box() -> Box:
+        x, y, width, height = random.uniform([0, 0, 10, 10], [200, 200, 90, 90])
+        return Box(float(x), float(y), float(x + width), float(y + height))
+
+    def near(box: Box) -> Box:
+        x1, y1, x2, y2 = np.array(box.to_list()) + random.normal(0, 3, 4)
+        return Box(float(x1), float(y1), float(x2), float(y2))
+
+    pictures = []
+    for _ in range(count):
+        names = [str(name) for name in random.integers(0, labels, random.integers(0, 6))]
+        truth = tuple(TrueObject(name, box()) for name in names)
+        found = [(near(item.box), item.label) for item in truth if random.random() < 0.7]
+        found += [(box(), str(random.integers(0, labels))) for _ in range(random.integers(0, 3))]
+        pictures.append(
+            PictureObjects(
+                truth, tuple(Detection(*one, score=float(random.random())) for one in found)
+            )
+        )
+    return pictures
+
+
+def test_a_score_has_the_figures_of_average_precision() -> None:
+    pictures = noisy(0, 40, 3)
+    scores, score = average_precision(pictures), average_precision_score(pictures)
+    assert score.value == scores.ap
+    assert (score.part("ap50"), score.part("ap75")) == (scores.ap50, scores.ap75)
+    assert {each.label: score.part(f"ap/{each.label}") for each in scores.classes} == {
+        each.label: each.ap for each in scores.classes
+    }
+    assert all(math.isnan(end) for end in score.interval)
+
+
+def test_a_pictures_own_value_is_that_of_the_picture_by_itself() -> None:
+    pictures = [
+        *noisy(1, 40, 3),
+        PictureObjects((), ()),
+        PictureObjects((), (Detection(square(0), "0"),)),
+    ]
+    values = average_precision_score(pictures).per_example
+    alone = [average_precision([picture]).ap for picture in pictures]
+    assert [value for value, ap in zip(values, alone, strict=True) if ap is not None] == (
+        pytest.approx([ap for ap in alone if ap is not None], abs=1e-12)
+    )
+    assert values[-2:] == (1.0, 0.0)
+
+
+def test_a_picture_that_counts_several_times_scores_as_if_it_were_given_several_times() -> None:
+    pictures = noisy(2, 30, 4)
+    classes = match_classes(pictures, Matching("box", "model", 100))
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        times = np.bincount(random.integers(0, 30, 30), minlength=30)
+        repeated = [
+            picture for picture, n in zip(pictures, times, strict=True) for _ in range(int(n))
+        ]
+        slow = {each.label: each.ap for each in average_precision(repeated).classes}
+        quick = {each.label: each.ap_of(times) for each in classes}
+        for label, value in quick.items():
+            assert value == pytest.approx(slow.get(label), abs=1e-12)
+
+
+def test_the_interval_lies_around_the_value_narrows_with_more_pictures_and_is_repeatable() -> None:
+    few, many = (average_precision_score(noisy(3, n, 2), samples=60) for n in (30, 400))
+    for score in (few, many):
+        assert score.interval[0] < score.value < score.interval[1]
+    width_few, width_many = (score.interval[1] - score.interval[0] for score in (few, many))
+    assert width_many < width_few / 2
+    assert average_precision_score(noisy(3, 30, 2), samples=60) == few
+
+
+def test_samples_that_all_score_higher_still_give_an_interval_around_the_value() -> None:
+    low, high = interval_over_pictures(0.5, 10, lambda times: 0.8 + times[0] / 100, 60)
+    assert low < 0.5 < high
+    assert high - low < 0.1
+
+
+def test_an_interval_stays_within_what_is_possible() -> None:
+    low, high = interval_over_pictures(0.99, 10, lambda times: 0.5 + times[0] / 10, 60)
+    assert low < 0.99
+    assert high == 1.0
+
+
+@pytest.mark.parametrize("pictures", [[], [PictureObjects((), ())]])
+def test_a_score_of_nothing_is_refused(pictures: list[PictureObjects]) -> None:
+    with pytest.raises(InputError, match="give"):
+        average_precision_score(pictures)
 
 
 def test_an_absent_class_is_falsely_reported_once_a_picture_however_many_boxes() -> None:

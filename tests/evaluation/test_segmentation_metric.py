@@ -1,16 +1,12 @@
-"""Matched instances and single outlines."""
-
-import json
+"""Instances, matched one to one."""
 
 import numpy as np
 import pytest
 
 from palikit.evaluation.metrics.objects import PictureObjects, TrueObject
-from palikit.evaluation.metrics.segmentation import instance_scores, pair_scores
-from palikit.masks import Mask, iou
+from palikit.evaluation.metrics.segmentation import instance_scores
+from palikit.masks import Mask
 from palikit.results import Box, Segment
-from tests.conftest import shared
-from tests.evaluation.test_detection_metric import from_coco, golden
 
 SIDE = 40
 
@@ -65,32 +61,3 @@ def test_what_lies_in_a_crowd_is_neither_right_nor_wrong() -> None:
 
 def test_nothing_there_and_nothing_found_has_no_score() -> None:
     assert instance_scores([PictureObjects((), ())]).quality is None
-
-
-def test_the_golden_pairs_of_masks_score_as_pycocotools_scores_them() -> None:
-    expected = json.loads(shared("golden", "refcoco_miou", "expected.json").read_text())
-    truth, results = golden(shared("golden", "coco_ap"), "segm")
-    annotations = {each["id"]: each for each in truth["annotations"]}
-    pairs = []
-    for case in expected["pairs"]:
-        alone = {**truth, "annotations": [annotations[case["ann_id"]]]}
-        alone["images"] = [i for i in truth["images"] if i["id"] == case["image_id"]]
-        (picture,) = from_coco(alone, [results[case["result_index"]]], masks=True)
-        (item,), (one,) = picture.truth, picture.found
-        assert isinstance(one, Segment)
-        assert item.mask is not None
-        pairs.append((one.mask, item.mask))
-    scores = pair_scores(pairs)
-    summary = expected["summary"]
-    assert scores.ious == pytest.approx([case["iou"] for case in expected["pairs"]], abs=1e-12)
-    assert scores.mean_iou == pytest.approx(summary["mean_iou_gIoU"], abs=1e-9)
-    assert scores.cumulative_iou == pytest.approx(summary["cumulative_iou_cIoU"], abs=1e-9)
-    for threshold in (0.5, 0.7, 0.9):
-        assert scores.share_above(threshold) == pytest.approx(summary[f"P@{threshold}"])
-
-
-def test_an_answer_without_an_outline_counts_as_zero() -> None:
-    scores = pair_scores([(None, mask(0, 10)), (mask(0, 10), mask(0, 10))])
-    assert scores.mean_iou == 0.5
-    assert scores.cumulative_iou == 0.5
-    assert iou(mask(0, 10), mask(0, 10)) == 1.0

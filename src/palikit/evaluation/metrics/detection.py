@@ -1,33 +1,19 @@
 """Average precision as COCO defines it, and reports of what is not there."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from palikit.evaluation.metrics.objects import (
-    Floats,
-    PictureObjects,
-    Shape,
-    TrueObject,
-    area_of,
-    overlaps,
+from palikit.errors import InputError, counted
+from palikit.evaluation.metrics.coco_evaluator import (
+    MatchedClass,
+    Matching,
+    Places,
+    match_classes,
 )
-from palikit.results import Detection, Segment
-
-Confidence = Literal["model", "constant"]
-"""What orders found objects: the model's scores, or nothing but the order they were written in."""
-
-IOU_THRESHOLDS: Floats = np.linspace(0.5, 0.95, 10)
-RECALL_POINTS: Floats = np.linspace(0.0, 1.0, 101)
-
-_EVERY_SIZE = (0.0, 1e10)
-_SIZES = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}
-"""Square pixels; both bounds belong to a class, as in COCO's evaluator."""
-
-Bools = npt.NDArray[np.bool_]
+from palikit.evaluation.metrics.objects import Confidence, PictureObjects, Shape
+from palikit.evaluation.metrics.score import Score, require_examples, resampled
 
 
 @dataclass(frozen=True)
@@ -54,6 +40,7 @@ class DetectionScores:
         ap50, ap75: at one threshold.
         ap_small, ap_medium, ap_large: of objects up to 32 x 32, up to 96 x 96, and above, pixels.
         recall: mean over the thresholds of the share of true objects found (COCO's AR).
+        recall_small, recall_medium, recall_large: of objects of these sizes.
         classes: each class, by name.
     """
 
@@ -64,6 +51,9 @@ class DetectionScores:
     ap_medium: float | None
     ap_large: float | None
     recall: float | None
+    recall_small: float | None
+    recall_medium: float | None
+    recall_large: float | None
     classes: tuple[ClassScores, ...]
 
 
@@ -87,14 +77,15 @@ def average_precision(
     confidence: Confidence = "model",
     max_detections: int = 100,
 ) -> DetectionScores:
-    """COCO's average precision: `pycocotools.cocoeval.COCOeval` (cocodataset/cocoapi, BSD-2).
+    """COCO's average precision: `pycocotools/cocoeval.py` (cocodataset/cocoapi, BSD-2).
 
-    Kept from the original: 101 recall points; greedy matching in the order of the scores; a found
-    object takes the true one it overlaps most, the later one of equals, and a crowd or an object
-    of another size only where nothing else is left; those found objects do not count; neither do
-    unmatched ones of another size; equal scores keep the order of the pictures and of the answer,
-    so that without confidences the result depends on it. Not kept: a true object whose id is 0 is
-    no special case, as objects have no ids here.
+    Computed by faster-coco-eval, which gives the same figures. Kept from the original: 101 recall
+    points; greedy matching in the order of the scores; a found object takes the true one it
+    overlaps most, the later one of equals, and a crowd or an object of another size only where
+    nothing else is left; those found objects do not count; neither do unmatched ones of another
+    size; equal scores keep the order of the pictures and of the answer, so that without confidences
+    the result depends on it. Not kept: a true object whose id is 0 is no special case, as objects
+    have no ids here.
 
     Args:
         pictures: truths and answers; the order of the pictures decides between equal scores.
@@ -104,32 +95,92 @@ def average_precision(
         max_detections: objects of a class that count in a picture, highest scores first.
 
     Raises:
-        InputError: `shape` is "mask" and an object has none.
+        InputError: `shape` is "mask" and an object has none, or the masks of one picture differ in
+            size.
+        MissingExtraError: faster-coco-eval is not there.
     """
-    labels = sorted({item.label for picture in pictures for item in picture.truth})
-    by_class = [
-        _ClassData.of(pictures, label, shape, confidence, max_detections) for label in labels
-    ]
-    curves = [data.curve(_EVERY_SIZE) for data in by_class]
-    sizes = {
-        name: _mean([data.curve(bounds).ap() for data in by_class])
-        for name, bounds in _SIZES.items()
-    }
-    classes = tuple(
-        ClassScores(
-            label, curve.ap(), curve.ap(0), curve.ap(5), curve.mean_recall(), curve.num_truths
-        )
-        for label, curve in zip(labels, curves, strict=True)
+    return _scores(match_classes(pictures, Matching(shape, confidence, max_detections)))
+
+
+def average_precision_score(
+    pictures: Sequence[PictureObjects],
+    *,
+    shape: Shape = "box",
+    confidence: Confidence = "model",
+    max_detections: int = 100,
+    samples: int = 0,
+) -> Score:
+    """The same with an interval over the pictures, and the value of each picture by itself.
+
+    Matching is done once, but every sample and every picture is summed up anew, and that soon takes
+    longer than the matching. A class of which a sample holds no true object is left out of that
+    sample's mean; what is done with the samples tells `interval_over_pictures`. A picture with
+    nothing to find is worth 1 by itself where nothing was found, else 0.
+
+    Args:
+        pictures: truths and answers, as in `average_precision`.
+        shape: as there.
+        confidence: as there.
+        max_detections: as there.
+        samples: of the bootstrap, 100 are enough for two digits; 0 leaves the interval (nan, nan).
+
+    Returns:
+        AP in [0, 1]; parts `ap50`, `ap75`, `ap_small`, `ap_medium`, `ap_large`, `recall` and
+        `ap/CLASS`, those that are defined.
+
+    Raises:
+        InputError: as `average_precision`, or there is no picture or nothing to find in any.
+        MissingExtraError: faster-coco-eval is not there.
+    """
+    require_examples(len(pictures))
+    classes = match_classes(pictures, Matching(shape, confidence, max_detections))
+    scores = _scores(classes)
+    if scores.ap is None:
+        raise nothing_to_find(len(pictures))
+    interval = interval_over_pictures(
+        scores.ap,
+        len(pictures),
+        lambda times: _mean([each.ap_of(times) for each in classes]),
+        samples,
     )
-    return DetectionScores(
-        ap=_mean([each.ap for each in classes]),
-        ap50=_mean([each.ap50 for each in classes]),
-        ap75=_mean([each.ap75 for each in classes]),
-        ap_small=sizes["small"],
-        ap_medium=sizes["medium"],
-        ap_large=sizes["large"],
-        recall=_mean([each.recall for each in classes]),
-        classes=classes,
+    return Score(scores.ap, interval, _alone(pictures, classes), parts=_parts(scores))
+
+
+def interval_over_pictures(
+    value: float, count: int, figure: Callable[[Places], float | None], samples: int
+) -> tuple[float, float]:
+    """Bootstrap interval of an average precision, moved so that the samples' mean is the value.
+
+    A sample holds some pictures several times and others never, and so scores higher than a set of
+    as many different pictures: with rare classes all samples can lie above the figure. Their
+    spread is what another set would show.
+
+    Args:
+        value: over all pictures.
+        count: pictures.
+        figure: int64[count], how many times each picture is there -> the figure, None where there
+            is none.
+        samples: 0 gives (nan, nan).
+    """
+    figures: list[float] = []
+
+    def of_places(places: Places) -> float:
+        known = figure(np.bincount(places, minlength=count))
+        figures.append(float("nan") if known is None else known)
+        return figures[-1]
+
+    if not samples:
+        return float("nan"), float("nan")
+    low, high = resampled(count, of_places, samples=samples)
+    moved = value - float(np.nanmean(figures))
+    return max(0.0, low + moved), min(1.0, high + moved)
+
+
+def nothing_to_find(count: int) -> InputError:
+    """What to raise where a set of pictures has no average precision."""
+    return InputError(
+        f"average precision of {counted(count, 'picture')} without a true object is not defined: "
+        "give pictures that hold some"
     )
 
 
@@ -147,154 +198,59 @@ def false_reports(pictures: Sequence[PictureObjects]) -> Share:
     return Share(count, total)
 
 
-@dataclass(frozen=True)
-class _Curve:
-    """Precision[threshold, recall point] and recall[threshold] of a class in one range of size."""
-
-    precision: Floats
-    recall: Floats
-    num_truths: int
-
-    def ap(self, threshold: int | None = None) -> float | None:
-        if not self.num_truths:
-            return None
-        chosen = self.precision if threshold is None else self.precision[threshold]
-        return float(chosen.mean())
-
-    def mean_recall(self) -> float | None:
-        return float(self.recall.mean()) if self.num_truths else None
-
-
-@dataclass(frozen=True)
-class _PictureData:
-    """One class in one picture: found objects by falling score, and all that matching needs."""
-
-    scores: Floats
-    found_areas: Floats
-    true_areas: Floats
-    crowd: Bools
-    ious: Floats
-
-    @classmethod
-    def of(
-        cls,
-        found: list[Detection | Segment],
-        truth: list[TrueObject],
-        shape: Shape,
-        confidence: Confidence,
-        max_detections: int,
-    ) -> "_PictureData":
-        scores = np.array([_score(one, confidence) for one in found], np.float64)
-        order = np.argsort(-scores, kind="stable")[:max_detections]
-        kept = [found[place] for place in order]
-        return cls(
-            scores=scores[order],
-            found_areas=np.array([area_of(one, shape) for one in kept], np.float64),
-            true_areas=np.array([area_of(item, shape) for item in truth], np.float64),
-            crowd=np.array([item.crowd for item in truth], np.bool_),
-            ious=overlaps(kept, truth, shape),
+def _scores(classes: Sequence[MatchedClass]) -> DetectionScores:
+    curves = [each.curves() for each in classes]
+    rows = tuple(
+        ClassScores(
+            one.label,
+            curve.ap(),
+            curve.ap(threshold=0),
+            curve.ap(threshold=5),
+            curve.mean_recall(),
+            one.num_truths,
         )
-
-    def match(self, bounds: tuple[float, float]) -> tuple[Bools, Bools, int]:
-        """Hits[threshold, found], ignored[threshold, found], and the number of truths to find."""
-        skipped = self.crowd | _outside(self.true_areas, bounds)
-        num_thresholds, num_found = len(IOU_THRESHOLDS), len(self.scores)
-        hits = np.zeros((num_thresholds, num_found), np.bool_)
-        ignored = np.zeros_like(hits)
-        free = np.ones((num_thresholds, len(skipped)), np.bool_)
-        # As the original: an overlap of 1 passes a threshold that rounding put above it.
-        limits = np.minimum(IOU_THRESHOLDS, 1 - 1e-10)[:, None]
-        for index, row in enumerate(self.ious):
-            candidates = (free | self.crowd) & (row >= limits)
-            for group in (candidates & ~skipped, candidates & skipped):
-                taken = _last_best(row, group)
-                new = (taken >= 0) & ~hits[:, index]
-                hits[new, index] = True
-                ignored[new, index] = skipped[taken[new]]
-                free[new, taken[new]] = False
-        ignored |= ~hits & _outside(self.found_areas, bounds)
-        return hits, ignored, int((~skipped).sum())
+        for one, curve in zip(classes, curves, strict=True)
+    )
+    return DetectionScores(
+        ap=_mean([row.ap for row in rows]),
+        ap50=_mean([row.ap50 for row in rows]),
+        ap75=_mean([row.ap75 for row in rows]),
+        ap_small=_mean([curve.ap("small") for curve in curves]),
+        ap_medium=_mean([curve.ap("medium") for curve in curves]),
+        ap_large=_mean([curve.ap("large") for curve in curves]),
+        recall=_mean([row.recall for row in rows]),
+        recall_small=_mean([curve.mean_recall("small") for curve in curves]),
+        recall_medium=_mean([curve.mean_recall("medium") for curve in curves]),
+        recall_large=_mean([curve.mean_recall("large") for curve in curves]),
+        classes=rows,
+    )
 
 
-@dataclass(frozen=True)
-class _ClassData:
-    """One class in every picture."""
-
-    pictures: tuple[_PictureData, ...]
-
-    @classmethod
-    def of(
-        cls,
-        pictures: Sequence[PictureObjects],
-        label: str,
-        shape: Shape,
-        confidence: Confidence,
-        max_detections: int,
-    ) -> "_ClassData":
-        pairs = (
-            (
-                [one for one in picture.found if one.label == label],
-                [item for item in picture.truth if item.label == label],
-            )
-            for picture in pictures
-        )
-        return cls(
-            tuple(
-                _PictureData.of(found, truth, shape, confidence, max_detections)
-                for found, truth in pairs
-                if found or truth
-            )
-        )
-
-    def curve(self, bounds: tuple[float, float]) -> _Curve:
-        """Precision at each recall point, and the recall reached, over all pictures."""
-        matched = [picture.match(bounds) for picture in self.pictures]
-        num_truths = sum(count for _, _, count in matched)
-        scores = np.concatenate([picture.scores for picture in self.pictures])
-        order = np.argsort(-scores, kind="stable")
-        hits = np.concatenate([hits for hits, _, _ in matched], axis=1)[:, order]
-        counted = ~np.concatenate([ignored for _, ignored, _ in matched], axis=1)[:, order]
-        precision = np.zeros((len(IOU_THRESHOLDS), len(RECALL_POINTS)))
-        recall = np.zeros(len(IOU_THRESHOLDS))
-        if num_truths and len(order):
-            for index, (right, wrong) in enumerate(
-                zip(np.cumsum(hits & counted, 1), np.cumsum(~hits & counted, 1), strict=True)
-            ):
-                recall[index] = right[-1] / num_truths
-                precision[index] = _interpolated(right, wrong, num_truths)
-        return _Curve(precision, recall, num_truths)
+def _alone(
+    pictures: Sequence[PictureObjects], classes: Sequence[MatchedClass]
+) -> tuple[float, ...]:
+    """Average precision of each picture by itself."""
+    known: list[list[float]] = [[] for _ in pictures]
+    for each in classes:
+        for place, value in each.ap_of_each():
+            known[place].append(value)
+    return tuple(
+        sum(values) / len(values) if values else float(not picture.found)
+        for picture, values in zip(pictures, known, strict=True)
+    )
 
 
-def _interpolated(
-    right: npt.NDArray[np.int64], wrong: npt.NDArray[np.int64], num_truths: int
-) -> Floats:
-    """At each recall point the best precision at that recall or beyond; 0 beyond the last."""
-    precision = right / np.maximum(right + wrong, 1)
-    best_from_here = np.maximum.accumulate(precision[::-1])[::-1]
-    places = np.searchsorted(right / num_truths, RECALL_POINTS, side="left")
-    return np.append(best_from_here, 0.0)[places]
-
-
-def _last_best(row: Floats, group: Bools) -> npt.NDArray[np.int64]:
-    """For each threshold the place of the largest overlap in the group, the last of equals, or -1.
-
-    Args:
-        row: overlaps of one found object with each truth.
-        group: bool[threshold, truth], which truths may be taken.
-    """
-    if not row.size:
-        return np.full(len(group), -1, np.int64)
-    values = np.where(group, row, -1.0)
-    last = row.size - 1 - np.argmax(values[:, ::-1], axis=1)
-    return np.where(group.any(axis=1), last, -1).astype(np.int64)
-
-
-def _outside(areas: Floats, bounds: tuple[float, float]) -> Bools:
-    return (areas < bounds[0]) | (areas > bounds[1])
-
-
-def _score(found: Detection | Segment, confidence: Confidence) -> float:
-    return 1.0 if confidence == "constant" or found.score is None else found.score
+def _parts(scores: DetectionScores) -> tuple[tuple[str, float], ...]:
+    figures = (
+        ("ap50", scores.ap50),
+        ("ap75", scores.ap75),
+        ("ap_small", scores.ap_small),
+        ("ap_medium", scores.ap_medium),
+        ("ap_large", scores.ap_large),
+        ("recall", scores.recall),
+        *((f"ap/{each.label}", each.ap) for each in scores.classes),
+    )
+    return tuple((name, value) for name, value in figures if value is not None)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -14,6 +14,9 @@ from palikit.results import Box, Detection, Segment
 Shape = Literal["box", "mask"]
 """What of two objects is laid over each other."""
 
+Confidence = Literal["model", "constant"]
+"""What orders found objects: the model's scores, or nothing but the order they were written in."""
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -47,6 +50,43 @@ class PictureObjects:
     asked: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class ClassInPicture:
+    """The objects of one class in one picture.
+
+    Attributes:
+        place: of the picture among all.
+        truth: in the order given.
+        found: in the order given.
+    """
+
+    place: int
+    truth: list[TrueObject]
+    found: list[Detection | Segment]
+
+
+def by_class(pictures: Sequence[PictureObjects]) -> list[tuple[str, list[ClassInPicture]]]:
+    """Each class that has a true object, by name, with the pictures where it is or was found."""
+    groups: dict[str, list[ClassInPicture]] = {
+        item.label: [] for picture in pictures for item in picture.truth
+    }
+    for place, picture in enumerate(pictures):
+        here: dict[str, ClassInPicture] = {}
+        for item in picture.truth:
+            here.setdefault(item.label, ClassInPicture(place, [], [])).truth.append(item)
+        for one in picture.found:
+            if one.label in groups:
+                here.setdefault(one.label, ClassInPicture(place, [], [])).found.append(one)
+        for label, objects in here.items():
+            groups[label].append(objects)
+    return sorted(groups.items())
+
+
+def score_of(one: Detection | Segment, confidence: Confidence) -> float:
+    """What orders a found object; 1 where it carries no score."""
+    return 1.0 if confidence == "constant" or one.score is None else one.score
+
+
 def area_of(item: TrueObject | Detection | Segment, shape: Shape) -> float:
     """Square pixels of an object; of a truth its stated area, or its mask's, come first."""
     if isinstance(item, TrueObject):
@@ -54,7 +94,22 @@ def area_of(item: TrueObject | Detection | Segment, shape: Shape) -> float:
             return item.area
         if item.mask is not None:
             return float(item.mask.area)
-    return float(_mask(item).area) if shape == "mask" else item.box.width * item.box.height
+    return float(mask_of(item).area) if shape == "mask" else item.box.width * item.box.height
+
+
+def mask_of(item: TrueObject | Detection | Segment) -> Mask:
+    """The outline of an object.
+
+    Raises:
+        InputError: it has none.
+    """
+    mask = None if isinstance(item, Detection) else item.mask
+    if mask is None:
+        raise InputError(
+            f"an object of class {item.label!r} has no mask: measure boxes, or give the mask codec "
+            "that turns segmentation codes into masks"
+        )
+    return mask
 
 
 def overlaps(
@@ -75,9 +130,9 @@ def overlaps(
     if shape == "box":
         return _box_overlaps(_corners(found), _corners(truth), crowd)
     pairs = np.zeros((len(found), len(truth)))
-    spans = [_columns(_mask(item)) for item in truth]
+    spans = [_columns(mask_of(item)) for item in truth]
     for row, one in enumerate(found):
-        first, last = _columns(_mask(one))
+        first, last = _columns(mask_of(one))
         for place, (item, (left, right)) in enumerate(zip(truth, spans, strict=True)):
             if first <= right and left <= last:  # of many objects few share a column
                 pairs[row, place] = _mask_overlap(one, item)
@@ -109,7 +164,7 @@ def _box_overlaps(found: Floats, truth: Floats, crowd: npt.NDArray[np.bool_]) ->
 
 
 def _mask_overlap(found: Detection | Segment, truth: TrueObject) -> float:
-    a, b = _mask(found), _mask(truth)
+    a, b = mask_of(found), mask_of(truth)
     if not truth.crowd:
         return iou(a, b)
     return mask_intersection(a, b) / a.area if a.area else 0.0
@@ -117,13 +172,3 @@ def _mask_overlap(found: Detection | Segment, truth: TrueObject) -> float:
 
 def _corners(items: Sequence[TrueObject | Detection | Segment]) -> Floats:
     return np.array([item.box.to_list() for item in items], np.float64).reshape(-1, 4)
-
-
-def _mask(item: TrueObject | Detection | Segment) -> Mask:
-    mask = None if isinstance(item, Detection) else item.mask
-    if mask is None:
-        raise InputError(
-            f"an object of class {item.label!r} has no mask: measure boxes, or give the mask codec "
-            "that turns segmentation codes into masks"
-        )
-    return mask

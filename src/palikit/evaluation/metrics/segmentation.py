@@ -1,15 +1,9 @@
-"""Quality of outlines: matched instances of many objects, and one object a question."""
+"""Quality of outlines: instances of many objects, matched one to one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from palikit.evaluation.metrics.objects import (
-    PictureObjects,
-    Shape,
-    mask_intersection,
-    overlaps,
-)
-from palikit.masks import Mask
+from palikit.evaluation.metrics.objects import PictureObjects, Shape, overlaps
 
 
 @dataclass(frozen=True)
@@ -33,25 +27,6 @@ class InstanceScores:
     num_matched: int
     num_truths: int
     num_found: int
-
-
-@dataclass(frozen=True)
-class PairScores:
-    """How single outlines fit.
-
-    Attributes:
-        mean_iou: mean of the IoUs: PaliGemma's MIoU on RefCOCO, elsewhere "gIoU".
-        cumulative_iou: all intersections over all unions, elsewhere "cIoU" or "oIoU".
-        ious: of each pair; 0 where no outline was found.
-    """
-
-    mean_iou: float
-    cumulative_iou: float
-    ious: tuple[float, ...]
-
-    def share_above(self, threshold: float) -> float:
-        """The share of pairs with an IoU of more than `threshold`: P@.5 and the like."""
-        return sum(each > threshold for each in self.ious) / len(self.ious) if self.ious else 0.0
 
 
 def instance_scores(
@@ -89,28 +64,6 @@ def instance_scores(
         num_matched=len(ious),
         num_truths=num_truths,
         num_found=num_found,
-    )
-
-
-def pair_scores(pairs: Sequence[tuple[Mask | None, Mask]]) -> PairScores:
-    """One found outline (or None) and one true outline a question.
-
-    The definition of big_vision's `evaluators/proj/paligemma/transfers/segmentation.py`: an answer
-    without a readable outline counts as an IoU of 0, and the IoU is over the whole picture.
-
-    Raises:
-        InputError: two masks are of pictures of different sizes.
-    """
-    shared = [0 if found is None else mask_intersection(found, true) for found, true in pairs]
-    unions = [
-        true.area + (0 if found is None else found.area) - part
-        for (found, true), part in zip(pairs, shared, strict=True)
-    ]
-    ious = tuple(part / union if union else 0.0 for part, union in zip(shared, unions, strict=True))
-    return PairScores(
-        mean_iou=sum(ious) / len(ious) if ious else 0.0,
-        cumulative_iou=sum(shared) / sum(unions) if sum(unions) else 0.0,
-        ious=ious,
     )
 
 

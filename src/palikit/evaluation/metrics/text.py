@@ -53,8 +53,14 @@ def is_exact(
     text: str, answers: Answers, *, ignore_case: bool = True, ignore_space: bool = True
 ) -> bool:
     """Whether a text equals one of its answers, as `exact_match` counts it."""
-    wanted = {_normal(each, ignore_case, ignore_space) for each in answers}
-    return _normal(text, ignore_case, ignore_space) in wanted
+    wanted = {folded(each, ignore_case=ignore_case, ignore_space=ignore_space) for each in answers}
+    return folded(text, ignore_case=ignore_case, ignore_space=ignore_space) in wanted
+
+
+def folded(text: str, *, ignore_case: bool, ignore_space: bool) -> str:
+    """A text in lower case, and with its words joined by one blank and none at the ends."""
+    cased = text.lower() if ignore_case else text
+    return " ".join(cased.split()) if ignore_space else cased
 
 
 def character_error_rate(found: Sequence[str], answers: Sequence[Answers]) -> ErrorRate:
@@ -123,8 +129,3 @@ def _nearest(text: Sequence[object], answers: Sequence[Sequence[object]]) -> Err
 
 def _pooled(rates: Sequence[ErrorRate]) -> ErrorRate:
     return ErrorRate(sum(each.errors for each in rates), sum(each.length for each in rates))
-
-
-def _normal(text: str, ignore_case: bool, ignore_space: bool) -> str:  # noqa: FBT001
-    folded = text.lower() if ignore_case else text
-    return " ".join(folded.split()) if ignore_space else folded
