@@ -9,16 +9,8 @@ import torch
 
 from palikit import tasks
 from palikit.beam_search import beam_search
-from palikit.generation import (
-    Generation,
-    Row,
-    Token,
-    allocate_cache,
-    generate,
-    pick,
-    sampling_probabilities,
-    stream,
-)
+from palikit.choosing import likeliest, log_prob, pick, sampling_probabilities
+from palikit.generation import Decoding, Generation, Row, Token, allocate_cache, generate, stream
 from palikit.grammar import ObjectGrammar
 from palikit.model.inputs import ModelInputs
 from palikit.model.paligemma import PaliGemma
@@ -100,6 +92,62 @@ def test_rows_of_the_table_behind_the_last_id_are_never_predicted() -> None:
     raise_logit(model, model.config.image_token_index, 1e3)
     generation = generate(model, inputs, GenerationOptions(max_new_tokens=3))[0]
     assert max(ids(generation)) < model.config.image_token_index
+
+
+def test_the_likeliest_token_is_the_first_of_the_largest_with_its_log_probability() -> None:
+    logits = torch.randn(5, 3000, generator=torch.Generator().manual_seed(0)) * 10
+    logits[1, [7, 700]] = 99.0
+    greedy = GenerationOptions()
+    found = likeliest(logits)
+    assert [index for index, _ in found] == [pick(row, greedy, None) for row in logits]
+    assert found[1][0] == 7
+    for row, (index, chance) in zip(logits, found, strict=True):
+        assert chance == pytest.approx(log_prob(row, index), abs=1e-6)
+
+
+# Batches
+
+
+def fed_shapes(model: PaliGemma, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """The shape of the tokens of every step from now on: rows computed, tokens a row."""
+    shapes: list[tuple[int, ...]] = []
+    step = model.decode_step
+
+    def counted(token_ids: torch.Tensor, *rest: object) -> torch.Tensor:
+        shapes.append(tuple(token_ids.shape))
+        return step(token_ids, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(model, "decode_step", counted)
+    return shapes
+
+
+@families
+@pytest.mark.parametrize("prompts", [["ocr"] * 5, ["ocr", "caption en", "ocr", "count cat", "x"]])
+def test_rows_that_have_ended_are_left_out_and_change_no_other(
+    family: str, prompts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, limits = tiny.model(family), [2, 9, 3, 12, 2]
+    alone = [
+        generate(model, row_alone(prompts, seed), GenerationOptions(max_new_tokens=limit))[0]
+        for seed, limit in enumerate(limits)
+    ]
+    decoding = Decoding(model, batch_of(prompts), GenerationOptions(max_new_tokens=12))
+    for row, limit in zip(decoding.rows, limits, strict=True):
+        row.limit = limit
+    shapes = fed_shapes(model, monkeypatch)
+    while not decoding.is_done:
+        decoding.step()
+    for row, expected in zip(decoding.rows, alone, strict=True):
+        assert ids(row.result()) == ids(expected)
+        assert row.tokens[-1].vocabulary_log_prob == pytest.approx(
+            expected.tokens[-1].vocabulary_log_prob, abs=1e-4
+        )
+    # 5 rows; 3 are more than half of 5, 2 are not; then 1 is half of 2.
+    assert [rows for rows, _ in shapes] == [5, 5, *[2] * 6, *[1] * 3]
+
+
+def row_alone(prompts: list[str], seed: int) -> ModelInputs:
+    return tiny.predictor().processor([Query((tiny.picture(seed),), prompts[seed])])
 
 
 # Sampling
@@ -214,6 +262,27 @@ def raise_logit(model: PaliGemma, token: int, by: float) -> None:
         return full if ids is None else full[..., ids]
 
     model.language_model.logits = logits  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("labels", ["cat", "big dog"])
+def test_forced_tokens_of_beams_are_fed_together_and_change_nothing(
+    labels: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, task = tiny.model(seed=2), tasks.detect(labels)
+    rules, inputs = grammar(task), batch_of([task.prompt])
+    raise_logit(model, rules.eos_id, -5.0)
+    options = GenerationOptions(num_beams=3, max_new_tokens=30)
+    shapes = fed_shapes(model, monkeypatch)
+    together = beam_search(model, inputs, options, [rules])[0]
+    num_together = len(shapes)
+    monkeypatch.setattr("palikit.beam_search._accept_forced", lambda _: None)
+    one_by_one = beam_search(model, inputs, options, [rules])[0]
+    assert ids(together) == ids(one_by_one)
+    assert [t.forced for t in together.tokens] == [t.forced for t in one_by_one.tokens]
+    for one, other in zip(together.tokens, one_by_one.tokens, strict=True):
+        assert one.grammar_log_prob == pytest.approx(other.grammar_log_prob, abs=1e-4)
+    assert num_together < len(shapes) - num_together
+    assert together.finish_reason == one_by_one.finish_reason
 
 
 @pytest.mark.parametrize("verb", [tasks.detect, tasks.segment])
@@ -333,7 +402,12 @@ def test_a_watched_text_is_scored_as_the_grammar_would(monkeypatch: pytest.Monke
     rules, inputs = grammar(task), batch_of([task.prompt])
     steered = generate(model, inputs, GenerationOptions(max_new_tokens=7), [rules])[0]
     script = iter(ids(steered))  # the tiny model would not speak the grammar by itself
-    monkeypatch.setattr("palikit.generation.pick", lambda *_: next(script))
+
+    def next_of_script(logits: torch.Tensor) -> list[tuple[int, float]]:
+        token = next(script)
+        return [(token, log_prob(logits[0], token))]
+
+    monkeypatch.setattr("palikit.choosing.likeliest", next_of_script)
     options = GenerationOptions(max_new_tokens=len(steered.tokens), grammar=False)
     watched = generate(model, inputs, options, [rules])[0]
     assert watched.follows_grammar

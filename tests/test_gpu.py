@@ -7,6 +7,11 @@ import pytest
 import torch
 
 from palikit import GenerationOptions, LossOptions, tasks
+from palikit.choosing import likeliest
+from palikit.model.attention import attention_reference, prefix_limits
+from palikit.model.decode_graph import Capturer
+from palikit.model.fused_attention import FUSED
+from palikit.model.lanes import lanes_of
 from palikit.predictor import Predictor
 from palikit.processor import Processor
 from palikit.training.batches import to_device
@@ -51,6 +56,84 @@ def test_sampling_follows_the_seed() -> None:
     options = GenerationOptions(max_new_tokens=12, temperature=1.0, seed=5)
     first, second = (on_gpu("paligemma").caption(tiny.picture(), options=options) for _ in "ab")
     assert first.text == second.text
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+@pytest.mark.parametrize("num_pictures", [1, 5])
+def test_captured_steps_write_what_plain_ones_write(
+    family: str, num_pictures: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the second round nothing is captured any more: caches and steps are those of the first."""
+    predictor = on_gpu(family)
+    pictures = [tiny.picture(seed) for seed in range(num_pictures)]
+    options = GenerationOptions(max_new_tokens=40)
+    asked = (tasks.caption(), tasks.detect("big dog"), tasks.segment("cat"))
+    rounds = [[predictor.ask(pictures, task, options) for task in asked] for _ in "ab"]
+    lanes = lanes_of(predictor.model)
+    assert lanes is not None
+    assert not lanes.capturer.is_off
+    assert {width for lane in lanes.kept for width, _ in lane.steps} > {1}
+    monkeypatch.setattr("palikit.generation.lanes_of", lambda model: None)
+    expected = [predictor.ask(pictures, task, options) for task in asked]
+    for found in rounds:
+        for got, plain in zip(found, expected, strict=True):
+            assert [each.text for each in got] == [each.text for each in plain]
+            for one, other in zip(got, plain, strict=True):
+                assert one.score == pytest.approx(other.score, abs=1e-3)
+
+
+def test_a_text_is_streamed_while_another_is_written() -> None:
+    predictor, options = on_gpu("paligemma2"), GenerationOptions(max_new_tokens=20)
+    whole = "".join(predictor.stream(tiny.picture(1), tasks.caption(), options=options))
+    pieces = predictor.stream(tiny.picture(1), tasks.caption(), options=options)
+    first = next(pieces)
+    predictor.caption(tiny.picture(2), options=options)
+    assert first + "".join(pieces) == whole
+
+
+def test_a_failed_capture_leaves_the_device_as_it_was() -> None:
+    stream = torch.cuda.current_stream()
+
+    def waits() -> torch.Tensor:
+        values = torch.ones(3, device="cuda")
+        if torch.cuda.is_current_stream_capturing():
+            values.tolist()  # which no capture allows
+        return values
+
+    capturer = Capturer()
+    with pytest.warns(RuntimeWarning, match="cannot be captured"):
+        assert capturer(waits, torch.device("cuda", torch.cuda.current_device())) is None
+    assert torch.cuda.current_stream() == stream
+    assert torch.ones(3, device="cuda").sum().item() == 3
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(("batch_size", "kv_heads", "softcap"), [(1, 4, 50.0), (3, 1, None)])
+@torch.inference_mode()
+def test_the_fused_kernel_for_long_prompts_equals_the_obvious_form(
+    dtype: torch.dtype, batch_size: int, kv_heads: int, softcap: float | None
+) -> None:
+    for length in (1040, 1163):
+        shape = (batch_size, length, 8, 256)
+        q = torch.randn(shape, device="cuda").to(dtype).transpose(1, 2)
+        k, v = torch.randn(2, batch_size, kv_heads, length + 200, 256, device="cuda").to(dtype)
+        k, v = k[:, :, :length], v[:, :, :length]
+        ends = torch.randint(900, length, (batch_size,), device="cuda")
+        limits = prefix_limits(ends - 840, ends - 800, 800, length)
+        assert FUSED.suits(q, k)
+        got = FUSED(q, k, v, limits, 256**-0.5, softcap)
+        expected = attention_reference(q, k, v, limits, 256**-0.5, softcap)
+        torch.testing.assert_close(got, expected, atol=1e-2, rtol=2e-2)
+
+
+def test_the_likeliest_token_is_that_of_the_cpu() -> None:
+    logits = torch.randn(4, 257_152)
+    logits[2, [5, 200_000]] = 40.0
+    for (there, chance), (here, expected) in zip(
+        likeliest(logits.cuda()), likeliest(logits), strict=True
+    ):
+        assert there == here
+        assert chance == pytest.approx(expected, abs=1e-5)
 
 
 # Training

@@ -5,7 +5,8 @@ The best sum of log-probabilities wins, with no length normalisation (big_vision
 
 At each step every beam is first considered as ended; then the best continuations that do not end
 become the new beams. The search ends when no beam can overtake the best ended text any more, for a
-sum of log-probabilities only falls.
+sum of log-probabilities only falls. Where a grammar leaves no beam a choice, they all take the
+token it wants and none of them overtakes another; such tokens are fed together with the one before.
 
 Axes: W beams, D hidden size, V ids that can be predicted.
 """
@@ -72,7 +73,8 @@ def _search(
 ) -> Generation:
     """One row: `cache` and `hidden` [1, D] hold its prompt."""
     beams, best, eos = [start], None, start.row.eos_id
-    for step in range(start.row.limit):
+    while True:
+        fed = len(beams[0].row.tokens)
         log_probs = torch.stack(
             [_log_probs(model, beam.row, h) for beam, h in zip(beams, hidden, strict=True)]
         )
@@ -89,20 +91,36 @@ def _search(
         best = _better(best, ended)
         if not beams or (best is not None and best.score >= beams[0].score):
             break
-        if step + 1 < start.row.limit:
-            cache = cache.select(torch.tensor([b.parent for b in beams], device=hidden.device))
-            last = [[beam.row.tokens[-1].id] for beam in beams]
-            hidden = model.decode_step(torch.tensor(last, device=hidden.device), cache)
+        _accept_forced(beams)
+        if beams[0].row.finish_reason is not None:  # all of them have reached the limit
+            break
+        cache = cache.select(torch.tensor([b.parent for b in beams], device=hidden.device))
+        new = [[token.id for token in beam.row.tokens[fed:]] for beam in beams]
+        hidden = model.decode_step(torch.tensor(new, device=hidden.device), cache)
     return (best or beams[0]).row.result()
+
+
+def _accept_forced(beams: list[Beam]) -> None:
+    """Take tokens for as long as no beam has a choice: beams stay equally long."""
+    while all(_is_forced(beam.row) for beam in beams):
+        for beam in beams:
+            allowed = beam.row.allowed() or ()
+            beam.row.accept(Token(allowed[0], 0.0, forced=True))
+
+
+def _is_forced(row: Row) -> bool:
+    allowed = row.allowed() if row.is_steered else None
+    return row.finish_reason is None and allowed is not None and len(allowed) == 1
 
 
 def _log_probs(model: PaliGemma, row: Row, hidden: Tensor) -> Tensor:
     """Of every next token float32[V], from a hidden state [D]; -inf outside a grammar."""
     allowed = row.allowed() if row.is_steered else None
     if allowed is None:
-        return vocabulary_logits(model, hidden[None])[0].log_softmax(dim=-1)
+        return vocabulary_logits(model, hidden[None])[0].cpu().log_softmax(dim=-1)
     log_probs = torch.full((model.config.image_token_index,), -torch.inf)
-    log_probs[torch.tensor(list(allowed))] = logits_of(model, hidden, allowed).log_softmax(dim=-1)
+    logits = logits_of(model, hidden, allowed).cpu()
+    log_probs[torch.tensor(list(allowed))] = logits.log_softmax(dim=-1)
     return log_probs
 
 

@@ -14,18 +14,17 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from palikit.choosing import choose, log_prob, random_numbers
 from palikit.grammar import ObjectGrammar, State
 from palikit.model.cache import KVCache
+from palikit.model.decode_graph import feed
 from palikit.model.inputs import ModelInputs
+from palikit.model.lanes import lanes_of
 from palikit.model.paligemma import PaliGemma
 from palikit.options import GenerationOptions
 
 FinishReason = Literal["stop", "length", "repeat"]
 """The end token; the token limit; an object named a second time, which is left out."""
-
-
-MIN_TEMPERATURE = 1e-6
-"""Below it float32 can no longer tell the temperature from zero."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +67,8 @@ class Row:
         limit: tokens it may have.
         grammar: the form of its answer, if it has one.
         is_steered: whether the grammar decides, or only watches.
+        options: how its tokens are chosen.
+        generator: its own random numbers; None where it takes the likeliest tokens.
         whole: tokens up to the end of the last finished object.
     """
 
@@ -75,6 +76,7 @@ class Row:
     limit: int
     grammar: ObjectGrammar | None = None
     is_steered: bool = False
+    options: GenerationOptions = field(default_factory=GenerationOptions)
     generator: torch.Generator | None = None
     tokens: list[Token] = field(default_factory=list)
     state: State | None = None
@@ -150,9 +152,18 @@ class Decoding:
     ) -> None:
         B = inputs.input_ids.shape[0]
         self.model = model
-        self.options = options
         self.rows = [new_row(model, options, grammar) for grammar in (grammars or [None] * B)]
-        self.cache = allocate_cache(model, inputs, options.max_new_tokens)
+        self._batch = self.rows  # those in the cache, in its order
+        self._lanes = lanes_of(model)
+        self._lane = None
+        if self._lanes is not None:
+            slots = num_slots(model, inputs, options.max_new_tokens)
+            self._lane = self._lanes.take(model, B, slots)
+        self.cache = (
+            allocate_cache(model, inputs, options.max_new_tokens)
+            if self._lane is None
+            else self._lane.cache
+        )
         self.hidden = model.prefill(inputs, self.cache, image_embeds)
 
     @property
@@ -163,48 +174,29 @@ class Decoding:
     @torch.inference_mode()
     def step(self) -> None:
         """Give every row that has not ended its next token, and those that follow from it."""
-        starts = [len(row.tokens) for row in self.rows]
-        self._choose()
-        for row in self.rows:
-            accept_forced(row)
-        if not self.is_done:
-            self._feed(starts)
+        new = write(self.model, self._batch, self.hidden)
+        if self.is_done:
+            self._give_back()
+        else:
+            self._feed(new)
 
-    def _choose(self) -> None:
-        """One free token for each row: from few rows of the head where a grammar leaves few ids."""
-        open_rows = [i for i, row in enumerate(self.rows) if row.finish_reason is None]
-        free = [i for i in open_rows if not self.rows[i].is_steered]
-        if free:
-            logits = vocabulary_logits(self.model, self.hidden[free])
-            for row_logits, i in zip(logits, free, strict=True):
-                row, token = self.rows[i], pick(row_logits, self.options, self.rows[i].generator)
-                chance = log_prob(row_logits, token)
-                row.accept(free_token(self.model, self.hidden[i], row, token, chance))
-        for i in open_rows:
-            if self.rows[i].is_steered:
-                self._accept_from_grammar(self.rows[i], self.hidden[i])
+    def _feed(self, new: list[list[int]]) -> None:
+        """Feed every open row its new tokens."""
+        if self._lane is not None:
+            self.hidden = self._lane.feed(self.model, new)
+            return
+        open_places = [place for place, ids in enumerate(new) if ids]
+        if 2 * len(open_places) <= len(new):  # worth a copy of what the others have seen
+            self.cache = self.cache.select(torch.tensor(open_places, device=self.hidden.device))
+            self._batch = [self._batch[place] for place in open_places]
+            new = [new[place] for place in open_places]
+        self.hidden = feed(self.model, self.cache, new)
 
-    def _accept_from_grammar(self, row: Row, hidden: Tensor) -> None:
-        allowed = row.allowed()
-        if allowed is None:
-            raise AssertionError("a steered row has left its grammar")
-        logits = logits_of(self.model, hidden, allowed)
-        chosen = pick(logits, self.options, row.generator)
-        row.accept(Token(allowed[chosen], log_prob(logits, chosen)))
-
-    def _feed(self, starts: list[int]) -> None:
-        """Feed every open row its new tokens; ended rows rest."""
-        new = [
-            [token.id for token in row.tokens[start:]] if row.finish_reason is None else []
-            for row, start in zip(self.rows, starts, strict=True)
-        ]
-        width = max(len(ids) for ids in new)
-        device = self.hidden.device
-        token_ids = torch.tensor([ids + [0] * (width - len(ids)) for ids in new], device=device)
-        counts = None
-        if any(len(ids) < width for ids in new):
-            counts = torch.tensor([len(ids) for ids in new], device=device)
-        self.hidden = self.model.decode_step(token_ids, self.cache, counts)
+    def _give_back(self) -> None:
+        """The next batch may have the cache."""
+        if self._lanes is not None and self._lane is not None:
+            self._lanes.give_back(self._lane)
+            self._lane = None
 
 
 def generate(
@@ -236,29 +228,82 @@ def stream(
         sent = max(sent, row.settled())
 
 
+def write(model: PaliGemma, rows: Sequence[Row], hidden: Tensor) -> list[list[int]]:
+    """Give every open row its next token, and those that follow from it.
+
+    Args:
+        model: whose head scores them.
+        rows: of one batch; each may have options of its own.
+        hidden: [n, D], of each row's last token.
+
+    Returns:
+        The new ids of each row, to be fed; none for a row that has ended.
+    """
+    starts = [len(row.tokens) for row in rows]
+    groups: dict[Sequence[int] | None, list[int]] = {}
+    for place, row in enumerate(rows):
+        if row.finish_reason is None:
+            groups.setdefault(candidates(row), []).append(place)
+    for ids, places in groups.items():  # what is chosen from the same ids is scored together
+        here = hidden if len(places) == len(rows) else hidden[places]
+        _write_one(model, [rows[place] for place in places], here, ids)
+    for row in rows:
+        accept_forced(row)
+    return [
+        [token.id for token in row.tokens[start:]] if row.finish_reason is None else []
+        for row, start in zip(rows, starts, strict=True)
+    ]
+
+
+def _write_one(
+    model: PaliGemma, rows: list[Row], hidden: Tensor, ids: Sequence[int] | None
+) -> None:
+    if ids is None:
+        chosen = choose(vocabulary_logits(model, hidden), rows)
+        for row, state, (token, chance) in zip(rows, hidden, chosen, strict=True):
+            row.accept(free_token(model, state, row, token, chance))
+    else:
+        for row, (index, chance) in zip(
+            rows, choose(logits_of(model, hidden, ids), rows), strict=True
+        ):
+            row.accept(Token(ids[index], chance))
+
+
 def new_row(model: PaliGemma, options: GenerationOptions, grammar: ObjectGrammar | None) -> Row:
     """A row at its start; every row draws its own random numbers from the same seed."""
-    generator = None
-    if options.temperature > 0:
-        generator = torch.Generator().manual_seed(options.seed)
     return Row(
         eos_id=model.config.eos_token_id,
         limit=options.max_new_tokens,
         grammar=grammar,
         is_steered=grammar is not None and options.grammar,
-        generator=generator,
+        options=options,
+        generator=random_numbers(options),
     )
 
 
 def vocabulary_logits(model: PaliGemma, hidden: Tensor) -> Tensor:
     """[n, D] -> float32[n, V]; rows of the table behind the last id are never predicted."""
-    return model.language_model.logits(hidden)[:, : model.config.image_token_index].cpu()
+    return model.language_model.logits(hidden)[:, : model.config.image_token_index]
 
 
 def logits_of(model: PaliGemma, hidden: Tensor, ids: Sequence[int]) -> Tensor:
-    """[D] -> float32[n]: the logits of some ids, from their rows of the head alone."""
-    rows = torch.tensor(list(ids), device=hidden.device)
-    return model.language_model.logits(hidden, rows).cpu()
+    """[..., D] -> float32[..., m]: the logits of m ids, from their rows of the head alone."""
+    device = hidden.device
+    if isinstance(ids, range):
+        rows = torch.arange(ids.start, ids.stop, ids.step, device=device)
+    else:
+        rows = torch.tensor(ids, device=device)
+    return model.language_model.logits(hidden, rows)
+
+
+def candidates(row: Row) -> Sequence[int] | None:
+    """Ids an open row chooses from; None for all."""
+    if not row.is_steered:
+        return None
+    allowed = row.allowed()
+    if allowed is None:
+        raise AssertionError("a steered row has left its grammar")
+    return allowed
 
 
 def free_token(
@@ -270,7 +315,7 @@ def free_token(
         return Token(token, None, vocabulary_log_prob)
     if len(allowed) == 1:
         return Token(token, 0.0, vocabulary_log_prob, forced=True)
-    within = log_prob(logits_of(model, hidden, allowed), list(allowed).index(token))
+    within = log_prob(logits_of(model, hidden, allowed), allowed.index(token))
     return Token(token, within, vocabulary_log_prob)
 
 
@@ -283,44 +328,18 @@ def accept_forced(row: Row) -> None:
         row.accept(Token(allowed[0], 0.0, forced=True))
 
 
+def num_slots(model: PaliGemma, inputs: ModelInputs, max_new_tokens: int) -> int:
+    """Tokens of the longest row of a batch, `max_new_tokens` more than it has included."""
+    num_image = inputs.image_index.shape[1] * model.config.vision_config.num_image_tokens
+    return num_image + inputs.input_ids.shape[1] + max_new_tokens
+
+
 def allocate_cache(model: PaliGemma, inputs: ModelInputs, max_new_tokens: int) -> KVCache:
     """A cache that holds the batch's prompts and `max_new_tokens` more."""
-    B, T = inputs.input_ids.shape
-    num_image = inputs.image_index.shape[1] * model.config.vision_config.num_image_tokens
     return KVCache.allocate(
         model.config.text_config,
-        B,
-        num_image + T + max_new_tokens,
+        inputs.input_ids.shape[0],
+        num_slots(model, inputs, max_new_tokens),
         dtype=model.dtype,
         device=model.device,
     )
-
-
-def log_prob(logits: Tensor, index: int) -> float:
-    """Log-probability of one of float32[n] logits."""
-    return float(logits[index] - logits.logsumexp(dim=-1))
-
-
-def pick(logits: Tensor, options: GenerationOptions, generator: torch.Generator | None) -> int:
-    """The index to take next, of float32[n] logits: the largest, or a sample."""
-    if options.temperature == 0 or generator is None:
-        return int(logits.argmax())
-    return int(torch.multinomial(sampling_probabilities(logits, options), 1, generator=generator))
-
-
-def sampling_probabilities(logits: Tensor, options: GenerationOptions) -> Tensor:
-    """float32[n] logits to probabilities under temperature, then top-k, then top-p.
-
-    Top-p keeps the likeliest ids up to and including the one with which their sum reaches p, and
-    all ids as likely as that one (big_vision, predict_fns.py).
-    """
-    # Nothing overflows near zero: there the likeliest ids keep all of the probability.
-    logits = (logits - logits.max()) / max(options.temperature, MIN_TEMPERATURE)
-    if 0 < options.top_k < len(logits):
-        logits = logits.masked_fill(logits < logits.topk(options.top_k).values[-1], -torch.inf)
-    if options.top_p < 1:
-        ordered = logits.sort(descending=True).values
-        reached = ordered.softmax(dim=-1).cumsum(dim=-1) >= options.top_p
-        last = int(reached.int().argmax()) if bool(reached.any()) else len(logits) - 1
-        logits = logits.masked_fill(logits < ordered[last], -torch.inf)
-    return logits.softmax(dim=-1)

@@ -27,6 +27,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from palikit.model.fused_attention import FUSED
+
 AttentionFunction: TypeAlias = Callable[
     [Tensor, Tensor, Tensor, Tensor | None, float, float | None], Tensor
 ]
@@ -89,8 +91,9 @@ def attention(
 
     Query heads that share a key head are laid one after another as more queries of that head, so
     keys and values are never repeated. Without a cap PyTorch's fused kernel does the work; with
-    one, which that kernel lacks, a block of queries is scored at a time, and in training scored
-    again by the backward pass, so that no scores are kept.
+    one, which that kernel lacks, a compiled kernel does where there is one; elsewhere a block of
+    queries is scored at a time, and in training scored again by the backward pass, so that no
+    scores are kept.
     """
     B, N, Q, H = q.shape
     K, S = k.shape[1], k.shape[2]
@@ -98,6 +101,8 @@ def attention(
     if limits is None and softcap is None:
         out = F.scaled_dot_product_attention(grouped.flatten(2, 3), k, v, scale=scale)
         return out.reshape(B, N, Q, H)
+    if FUSED.suits(q, k) and (fused := FUSED(q, k, v, limits, scale, softcap)) is not None:
+        return fused
     block = max(1, MAX_SCORES // (B * N * S))
     is_kept = softcap is None or not torch.is_grad_enabled()
     attend = _attention_block if is_kept else _attention_block_computed_twice

@@ -7,12 +7,18 @@ grows to it, and then it has been written.
 Axes: B batch, C capacity (slots), Q new tokens, K key/value heads, H head size.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from palikit.config import TextConfig
+
+BAND = 256
+"""Slots by which caches that are kept, and what is looked at in them, grow: fewer sizes against
+fewer slots that nobody has written.
+"""
 
 
 @dataclass(eq=False)
@@ -44,13 +50,7 @@ class KVCache:
         device: torch.device,
     ) -> "KVCache":
         """An empty cache for `batch_size` rows of up to `capacity` tokens."""
-        shape = (
-            config.num_hidden_layers,
-            batch_size,
-            config.num_key_value_heads,
-            capacity,
-            config.head_dim,
-        )
+        shape = _shape(config, batch_size, capacity)
         return cls(
             # Zeros, not empty memory: a slot nobody has written yet is multiplied by a weight of
             # zero, which turns a stray NaN into a NaN.
@@ -64,6 +64,21 @@ class KVCache:
         """Tokens a row can hold."""
         return self.keys.shape[3]
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of keys and values."""
+        return self.keys.nbytes + self.values.nbytes
+
+    def reset(self) -> None:
+        """Empty it for another batch, in the same memory, of which nothing is kept.
+
+        Slots at or past a length are never seen, but a NaN in one of them times a weight of zero
+        would be.
+        """
+        for tensor in (self.keys, self.values, self.lengths):
+            tensor.zero_()
+        self.end, self.is_uniform = 0, True
+
     def update(self, layer: int, k: Tensor, v: Tensor, slots: Tensor) -> tuple[Tensor, Tensor]:
         """Write new keys and values of one layer and return all that may be looked at.
 
@@ -76,9 +91,15 @@ class KVCache:
         Returns:
             Keys and values [B, K, end, H]; views, not copies.
         """
-        rows = torch.arange(k.shape[0], device=k.device)[:, None]
-        self.keys[layer][rows, :, slots] = k.transpose(1, 2)  # advanced indices lead: [B, Q, K, H]
-        self.values[layer][rows, :, slots] = v.transpose(1, 2)
+        if self.is_uniform:  # every row writes the same slots, the last ones
+            start = self.end - k.shape[2]
+            self.keys[layer, :, :, start : self.end] = k
+            self.values[layer, :, :, start : self.end] = v
+        else:
+            rows = torch.arange(k.shape[0], device=k.device)[:, None]
+            # Advanced indices lead: [B, Q, K, H].
+            self.keys[layer][rows, :, slots] = k.transpose(1, 2)
+            self.values[layer][rows, :, slots] = v.transpose(1, 2)
         return self.keys[layer, :, :, : self.end], self.values[layer, :, :, : self.end]
 
     def select(self, rows: Tensor) -> "KVCache":
@@ -90,3 +111,23 @@ class KVCache:
             end=self.end,
             is_uniform=self.is_uniform,
         )
+
+
+def cache_bytes(config: TextConfig, batch_size: int, capacity: int, dtype: torch.dtype) -> int:
+    """Bytes of the keys and values that `KVCache.allocate` would allocate."""
+    return 2 * math.prod(_shape(config, batch_size, capacity)) * dtype.itemsize
+
+
+def rounded_up(slots: int) -> int:
+    """To whole bands."""
+    return -(-slots // BAND) * BAND
+
+
+def _shape(config: TextConfig, batch_size: int, capacity: int) -> tuple[int, ...]:
+    return (
+        config.num_hidden_layers,
+        batch_size,
+        config.num_key_value_heads,
+        capacity,
+        config.head_dim,
+    )

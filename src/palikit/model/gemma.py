@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from palikit.config import TextConfig
 from palikit.model.attention import AttentionFunction, attention, rotary_angles, rotate
 from palikit.model.cache import KVCache
-from palikit.model.embedding import embedding
+from palikit.model.embedding import TokenTable
 
 
 class Decoder(nn.Module):
@@ -32,7 +32,7 @@ class Decoder(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
-        self.embed_tokens = embedding(config.vocab_size, config.hidden_size)
+        self.embed_tokens = TokenTable(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(
             DecoderLayer(config, index, attention_function)
             for index in range(config.num_hidden_layers)
@@ -51,15 +51,19 @@ class Decoder(nn.Module):
 
     def embed(self, input_ids: Tensor) -> Tensor:
         """int64[B, T] -> [B, T, D]: table rows times sqrt(D)."""
-        weight = self.embed_tokens.weight
-        # Both references round the factor to the table's dtype first: 59.75 instead of 59.87 for
-        # D = 3584 in bfloat16.
-        factor = torch.tensor(self.config.hidden_size**0.5, dtype=weight.dtype)
         embeds: Tensor = self.embed_tokens(input_ids)
-        return embeds * factor.to(weight.device)
+        # Both references round the factor to the table's dtype first: 59.75 instead of 59.87 for
+        # D = 3584 in bfloat16. It stays on the host: a copy to the device could not be captured.
+        factor = torch.tensor(self.config.hidden_size**0.5, dtype=embeds.dtype, device="cpu")
+        return embeds * factor
 
     def forward(
-        self, embeds: Tensor, positions: Tensor, limits: Tensor | None, cache: KVCache | None
+        self,
+        embeds: Tensor,
+        positions: Tensor,
+        limits: Tensor | None,
+        cache: KVCache | None,
+        read: Tensor | None = None,
     ) -> Tensor:
         """New tokens through all layers, without the final norm.
 
@@ -68,17 +72,19 @@ class Decoder(nn.Module):
             positions: int64[B, Q], from 0; also the cache slots.
             limits: int64[B, Q], keys each token sees; None where all see all.
             cache: earlier tokens, to which the new ones are written; None for a whole sequence.
+            read: int64[B], the one token of each row whose output is wanted: of the others the
+                last layer computes keys and values alone. None for all.
 
         Returns:
-            [B, Q, D].
+            [B, Q, D], or [B, 1, D] of the tokens to read.
         """
         angles = rotary_angles(positions, self.config.head_dim, self.config.rope_theta)
-        x = embeds
-        for layer in self.layers:
+        x, last = embeds, len(self.layers) - 1
+        for index, layer in enumerate(self.layers):
             if self.checkpoint_layers and torch.is_grad_enabled() and cache is None:
                 x = checkpoint(layer, x, angles, positions, limits, None, use_reentrant=False)
             else:
-                x = layer(x, angles, positions, limits, cache)
+                x = layer(x, angles, positions, limits, cache, read if index == last else None)
         return x
 
     def logits(self, hidden: Tensor, ids: Tensor | None = None, *, softcap: bool = True) -> Tensor:
@@ -93,11 +99,11 @@ class Decoder(nn.Module):
             float32[..., V], of a product in the dtype of the weights; or float32[..., n], of a
             product in float32, which a few rows can afford.
         """
-        weight = self.embed_tokens.weight
-        if ids is None:
-            scores = F.linear(hidden, weight).float()
-        else:
-            scores = F.linear(hidden.float(), weight[ids].float())
+        scores: Tensor = (
+            self.embed_tokens.scores(hidden)
+            if ids is None
+            else self.embed_tokens.scores_of(hidden, ids)
+        )
         cap = self.config.final_logit_softcapping
         if softcap and cap is not None:
             scores = cap * torch.tanh(scores / cap)
@@ -136,9 +142,12 @@ class DecoderLayer(nn.Module):
         positions: Tensor,
         limits: Tensor | None,
         cache: KVCache | None,
+        read: Tensor | None = None,
     ) -> Tensor:
-        """[B, Q, D] -> [B, Q, D]."""
-        attended = self.self_attn(self.input_layernorm(x), angles, positions, limits, cache)
+        """[B, Q, D] -> [B, Q, D], or [B, 1, D] of the tokens to read."""
+        attended = self.self_attn(self.input_layernorm(x), angles, positions, limits, cache, read)
+        if read is not None:
+            x = take_tokens(x, read)
         if self.has_post_norms:
             x = x + self._drop(self.post_attention_layernorm(attended))
             mixed = self._drop(self.mlp(self.pre_feedforward_layernorm(x)))
@@ -155,7 +164,12 @@ class DecoderLayer(nn.Module):
 
 
 class DecoderAttention(nn.Module):
-    """Grouped-query attention with rotary positions."""
+    """Grouped-query attention with rotary positions.
+
+    Attributes:
+        qkv_proj: one product in the place of three, whose layers are None then; see
+            `palikit.quantization`.
+    """
 
     def __init__(
         self, config: TextConfig, index: int, attention_function: AttentionFunction
@@ -168,9 +182,11 @@ class DecoderAttention(nn.Module):
         self.scale = config.query_pre_attn_scalar**-0.5
         self.softcap = config.attn_logit_softcapping
         self.attention_function = attention_function
+        self.widths = [N * H, K * H, K * H]
         self.q_proj = nn.Linear(D, N * H, bias=False)
         self.k_proj = nn.Linear(D, K * H, bias=False)
         self.v_proj = nn.Linear(D, K * H, bias=False)
+        self.qkv_proj: nn.Module | None = None
         self.o_proj = nn.Linear(N * H, D, bias=False)
 
     def forward(
@@ -180,34 +196,51 @@ class DecoderAttention(nn.Module):
         positions: Tensor,
         limits: Tensor | None,
         cache: KVCache | None,
+        read: Tensor | None = None,
     ) -> Tensor:
-        """[B, Q, D] -> [B, Q, D]."""
+        """[B, Q, D] -> [B, Q, D], or [B, 1, D] of the tokens to read."""
         q, k, v = (
-            projection(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)  # [B, heads, Q, H]
-            for projection in (self.q_proj, self.k_proj, self.v_proj)
+            part.reshape(*x.shape[:2], -1, self.head_dim).transpose(1, 2)  # [B, heads, Q, H]
+            for part in self._project(x)
         )
         q, k = rotate(q, *angles), rotate(k, *angles)
         if cache is not None:
             k, v = cache.update(self.index, k, v, positions)
+        if read is not None:
+            q = take_tokens(q.transpose(1, 2), read).transpose(1, 2)
+            limits = None if limits is None else take_tokens(limits, read)
         x = self.attention_function(q, k, v, limits, self.scale, self.softcap)
         out: Tensor = self.o_proj(x.transpose(1, 2).flatten(2))
         return out
 
+    def _project(self, x: Tensor) -> tuple[Tensor, ...]:
+        if self.qkv_proj is not None:
+            return torch.split(self.qkv_proj(x), self.widths, dim=-1)
+        return self.q_proj(x), self.k_proj(x), self.v_proj(x)
+
 
 class DecoderMLP(nn.Module):
-    """GeGLU: down(gelu(gate(x)) * up(x)), tanh-approximated GELU."""
+    """GeGLU: down(gelu(gate(x)) * up(x)), tanh-approximated GELU.
+
+    Attributes:
+        gate_up_proj: one product in the place of two, as `DecoderAttention.qkv_proj`.
+    """
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
         D, hidden = config.hidden_size, config.intermediate_size
         self.gate_proj = nn.Linear(D, hidden, bias=False)
         self.up_proj = nn.Linear(D, hidden, bias=False)
+        self.gate_up_proj: nn.Module | None = None
         self.down_proj = nn.Linear(hidden, D, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, Q, D] -> [B, Q, D]."""
-        gated = F.gelu(self.gate_proj(x), approximate="tanh") * self.up_proj(x)
-        out: Tensor = self.down_proj(gated)
+        if self.gate_up_proj is None:
+            gate, up = self.gate_proj(x), self.up_proj(x)
+        else:
+            gate, up = self.gate_up_proj(x).chunk(2, dim=-1)
+        out: Tensor = self.down_proj(F.gelu(gate, approximate="tanh") * up)
         return out
 
 
@@ -224,3 +257,9 @@ class RMSNorm(nn.Module):
         wide = x.float()
         wide = wide * torch.rsqrt(wide.square().mean(dim=-1, keepdim=True) + self.eps)
         return (wide * (1.0 + self.weight.float())).to(x.dtype)
+
+
+def take_tokens(x: Tensor, index: Tensor) -> Tensor:
+    """One token of each row: [B, Q, ...] at int64[B] -> [B, 1, ...]."""
+    rows = torch.arange(x.shape[0], device=x.device)
+    return x[rows, index][:, None]

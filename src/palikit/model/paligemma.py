@@ -36,12 +36,12 @@ class PaliGemma(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the decoder's weights are."""
-        return self.language_model.embed_tokens.weight.device
+        return self.language_model.norm.weight.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """Dtype of weights and activations."""
-        return self.language_model.embed_tokens.weight.dtype
+        """Dtype of activations, and of weights that are not quantised."""
+        return self.language_model.norm.weight.dtype
 
     def forward(self, inputs: ModelInputs) -> Tensor:
         """Scores of the next token after every text token: float32[B, T, V]."""
@@ -77,12 +77,15 @@ class PaliGemma(nn.Module):
             [B, D]: the final hidden state of each row's last token.
         """
         embeds, positions, limits = self._join(inputs, image_embeds)
-        cache.end = embeds.shape[1]
-        cache.is_uniform = not inputs.has_padding
-        hidden = self.language_model(embeds, positions, limits, cache)
         num_image = embeds.shape[1] - inputs.input_ids.shape[1]
         cache.lengths.copy_(inputs.lengths + num_image)
-        return self._last(hidden, cache.lengths - 1)
+        cache.end, cache.is_uniform = (
+            embeds.shape[1],
+            True,
+        )  # all write the same slots, even padding
+        hidden = self._last(embeds, positions, limits, cache, cache.lengths - 1)
+        cache.is_uniform = not inputs.has_padding
+        return hidden
 
     def decode_step(
         self, token_ids: Tensor, cache: KVCache, counts: Tensor | None = None
@@ -104,17 +107,15 @@ class PaliGemma(nn.Module):
         positions = (cache.lengths[:, None] + offsets).clamp(max=cache.capacity - 1)
         cache.end = min(cache.end + Q, cache.capacity)
         cache.is_uniform = cache.is_uniform and counts is None
-        hidden = self.language_model(
-            self.language_model.embed(token_ids),
-            positions,
-            None if cache.is_uniform and Q == 1 else positions + 1,
-            cache,
-        )
+        embeds = self.language_model.embed(token_ids)
+        limits = None if cache.is_uniform and Q == 1 else positions + 1
         if counts is None:
             cache.lengths += Q
-            return self._last(hidden, torch.full_like(cache.lengths, Q - 1))
-        cache.lengths += counts
-        return self._last(hidden, (counts - 1).clamp(min=0))
+            last = torch.full_like(cache.lengths, Q - 1)
+        else:
+            cache.lengths += counts
+            last = (counts - 1).clamp(min=0)
+        return self._last(embeds, positions, limits, cache, last)
 
     def _join(
         self, inputs: ModelInputs, image_embeds: Tensor | None
@@ -132,8 +133,16 @@ class PaliGemma(nn.Module):
         limits = prefix_limits(inputs.prefix_lengths, inputs.lengths, pictures.shape[1], L)
         return embeds, positions, limits
 
-    def _last(self, hidden: Tensor, index: Tensor) -> Tensor:
-        """Row b's hidden state at index[b], normed: [B, Q, D] -> [B, D]."""
-        rows = torch.arange(hidden.shape[0], device=hidden.device)
-        out: Tensor = self.language_model.norm(hidden[rows, index])
+    def _last(
+        self,
+        embeds: Tensor,
+        positions: Tensor,
+        limits: Tensor | None,
+        cache: KVCache,
+        index: Tensor,
+    ) -> Tensor:
+        """Row b's final hidden state at token index[b], normed: [B, D]."""
+        read = None if embeds.shape[1] == 1 else index
+        hidden = self.language_model(embeds, positions, limits, cache, read)
+        out: Tensor = self.language_model.norm(hidden[:, 0])
         return out

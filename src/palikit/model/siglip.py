@@ -79,7 +79,11 @@ class EncoderLayer(nn.Module):
 
 
 class VisionAttention(nn.Module):
-    """Every patch sees every patch of its picture."""
+    """Every patch sees every patch of its picture.
+
+    Attributes:
+        qkv_proj: one product in the place of three, as `gemma.DecoderAttention.qkv_proj`.
+    """
 
     def __init__(self, config: VisionConfig, attention_function: AttentionFunction) -> None:
         super().__init__()
@@ -90,17 +94,24 @@ class VisionAttention(nn.Module):
         self.q_proj = nn.Linear(D, D)
         self.k_proj = nn.Linear(D, D)
         self.v_proj = nn.Linear(D, D)
+        self.qkv_proj: nn.Module | None = None
         self.out_proj = nn.Linear(D, D)
 
     def forward(self, x: Tensor) -> Tensor:
         """[U, I, D] -> [U, I, D]."""
         q, k, v = (
-            projection(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # [U, N, I, H]
-            for projection in (self.q_proj, self.k_proj, self.v_proj)
+            part.reshape(*x.shape[:2], self.num_heads, -1).transpose(1, 2)  # [U, N, I, H]
+            for part in self._project(x)
         )
         x = self.attention_function(q, k, v, None, self.scale, None)
         out: Tensor = self.out_proj(x.transpose(1, 2).flatten(2))
         return out
+
+    def _project(self, x: Tensor) -> tuple[Tensor, ...]:
+        if self.qkv_proj is not None:
+            joined: Tensor = self.qkv_proj(x)
+            return joined.chunk(3, dim=-1)
+        return self.q_proj(x), self.k_proj(x), self.v_proj(x)
 
 
 class VisionMLP(nn.Module):
