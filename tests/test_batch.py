@@ -230,7 +230,7 @@ def answer(
         for each in answer_each(
             predictor,
             sources(*files),
-            question.task_for,
+            [question.task_for],
             GenerationOptions(),
             batch_size=batch_size,
         )
@@ -270,17 +270,24 @@ def test_a_region_outside_a_small_picture_fails_there_only(tmp_path: Path) -> No
     assert large[1].startswith("caption <loc")
 
 
-def test_pictures_are_opened_only_when_their_batch_is_formed(pictures: list[Path]) -> None:
+def test_every_question_is_put_to_an_input_before_the_next_one(pictures: list[Path]) -> None:
+    pictures[1].write_bytes(b"no picture")
+    questions = [tasks.answer("what?"), tasks.answer("where?")]
     answers = answer_each(
         FakePredictor(),
-        sources(*pictures),
-        CAPTION.task_for,
+        sources(*pictures[:3]),
+        [Question.of(task).task_for for task in questions],
         GenerationOptions(),
-        batch_size=2,
+        batch_size=4,
     )
-    next(answers)
-    pictures[4].unlink()
-    assert [isinstance(each, Failure) for each in answers] == [False, False, False, True, False]
+    assert [each.name if isinstance(each, Failure) else each.prompt for each in answers] == [
+        "answer en what?",
+        "answer en where?",
+        str(pictures[1]),
+        str(pictures[1]),
+        "answer en what?",
+        "answer en where?",
+    ]
 
 
 # Writing down
@@ -328,7 +335,7 @@ def run(
         failures = 0
         try:
             for each in answer_each(
-                predictor, todo, CAPTION.task_for, GenerationOptions(), batch_size=2
+                predictor, todo, [CAPTION.task_for], GenerationOptions(), batch_size=2
             ):
                 if isinstance(each, Failure):
                     failures += 1

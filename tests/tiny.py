@@ -14,7 +14,7 @@ from palikit.model.inputs import ModelInputs
 from palikit.model.paligemma import PaliGemma
 from palikit.processor import Processor
 from palikit.sentencepiece_model import Kind, Piece, _extend, _tokenizer_json
-from palikit.tokenizer import Tokenizer, _split_control_tokens
+from palikit.tokenizer import Tokenizer
 
 torch.set_num_threads(1)  # such models are slower on several
 
@@ -40,10 +40,7 @@ def tokenizer_json() -> str:
 
 @cache
 def tokenizer() -> Tokenizer:
-    from tokenizers import Tokenizer as TokenizerFile
-
-    text, vocabulary = _split_control_tokens(tokenizer_json())
-    return Tokenizer(TokenizerFile.from_str(text), vocabulary)
+    return Tokenizer.parse(tokenizer_json().encode())
 
 
 def config(family: str = "paligemma2", *, image_size: int = 28) -> PaliGemmaConfig:

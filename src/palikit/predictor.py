@@ -3,29 +3,31 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, overload
 
+import torch
+
 from palikit import tasks
 from palikit.answers import AnswerReader
-from palikit.engine import Engine
-from palikit.errors import InputError
+from palikit.engine import BATCH_SIZE, Engine
+from palikit.errors import InputError, PaliKitError
 from palikit.model.mask_codec import MaskCodec
 from palikit.model.paligemma import PaliGemma
 from palikit.options import GenerationOptions
 from palikit.prediction import Prediction
 from palikit.processor import Processor
 from palikit.request import (
+    Inquiry,
     ManyInputs,
     PictureInput,
     Request,
     describe_input,
     open_pictures,
-    pair_requests,
+    pair_inquiries,
 )
 from palikit.results import Answer, Box, Caption, Detections, OcrText, Segments
 from palikit.tasks import Task
 from palikit.vocab import Coordinates, MaskEdges
 
-BATCH_SIZE = 8
-"""Inputs that go through the model together when there are many."""
+__all__ = ["BATCH_SIZE", "Predictor"]
 
 
 class Predictor:
@@ -34,6 +36,10 @@ class Predictor:
     Every method takes one input and returns one `Prediction`, or a list of inputs and returns a
     list; `answer` and `generate` also take a list of texts, which share the work on a single
     picture. An input is a path, URL, bytes, PIL picture, NumPy array, `Video` or `Pictures`.
+
+    Attributes:
+        stored_dtype: of most weights in the files, which `model.dtype` may differ from; None for a
+            model that was not loaded.
     """
 
     def __init__(
@@ -45,8 +51,10 @@ class Predictor:
         coordinates: Coordinates = "1023",
         mask_codec: MaskCodec | None = None,
         mask_edges: MaskEdges = "round",
+        stored_dtype: torch.dtype | None = None,
     ) -> None:
         self.model = model
+        self.stored_dtype = stored_dtype
         self.processor = processor
         self.name = name
         self.coordinates = coordinates
@@ -299,7 +307,7 @@ class Predictor:
         requests: Iterable[Request],
         options: GenerationOptions | None = None,
         *,
-        batch_size: int = BATCH_SIZE,
+        batch_size: int | None = None,
     ) -> list[Prediction[Any]]:
         """All of `predict_each`, as a list; every prediction keeps its picture in memory."""
         return list(self.predict_each(requests, options, batch_size=batch_size))
@@ -309,11 +317,23 @@ class Predictor:
         requests: Iterable[Request],
         options: GenerationOptions | None = None,
         *,
-        batch_size: int = BATCH_SIZE,
+        batch_size: int | None = None,
     ) -> Iterator[Prediction[Any]]:
         """Answer requests in batches, in order, as `Engine.predict_each` does."""
         return self.engine.predict_each(
             requests, options or GenerationOptions(), batch_size=batch_size
+        )
+
+    def outcomes(
+        self,
+        inquiries: Iterable[Inquiry],
+        options: GenerationOptions | None = None,
+        *,
+        batch_size: int | None = None,
+    ) -> Iterator[Prediction[Any] | PaliKitError]:
+        """Answers with the errors among them, as `Engine.outcomes` gives them."""
+        return self.engine.outcomes(
+            inquiries, options or GenerationOptions(), batch_size=batch_size
         )
 
     @overload
@@ -341,7 +361,11 @@ class Predictor:
         is_single = not isinstance(picture, list | tuple) and isinstance(task, Task)
         sources = list(picture) if isinstance(picture, list | tuple) else [picture]
         task_list = [task] if isinstance(task, Task) else task
-        answers = self.predict(pair_requests(sources, task_list), options)
+        answers = []
+        for outcome in self.outcomes(pair_inquiries(sources, task_list), options):
+            if isinstance(outcome, PaliKitError):
+                raise outcome
+            answers.append(outcome)
         return answers[0] if is_single else answers
 
 

@@ -4,10 +4,11 @@ Axes: B queries, U distinct pictures, M pictures a query, T text tokens; S pictu
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from PIL import Image
@@ -41,6 +42,29 @@ class Query:
     allow_special: bool = False
 
 
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A query in tensors, before it is padded to the others of its batch.
+
+    Attributes:
+        pictures: those of the query, which are told apart by identity.
+        pixels: float32[3, S, S] of each.
+        prefix: ids of the prefix, with <bos> and newline.
+        suffix: ids of the suffix, with <eos>; empty without one.
+    """
+
+    pictures: tuple[Image.Image, ...]
+    pixels: tuple[Tensor, ...]
+    prefix: list[int]
+    suffix: list[int]
+
+    @property
+    def known(self) -> dict[int, Tensor]:
+        """The pixels by the `id` of their picture, each picture once and in order."""
+        pairs = zip(self.pictures, self.pixels, strict=True)
+        return {id(picture): pixels for picture, pixels in pairs}
+
+
 @dataclass(frozen=True)
 class Processor:
     """Tokenizer, picture side in pixels, and the way pictures are resized."""
@@ -58,23 +82,58 @@ class Processor:
             InputError: no picture, differing numbers of pictures, or a text of too many tokens.
         """
         _check_pictures(queries)
+        rows: list[Prepared] = []
+        known: dict[int, Tensor] = {}
+        for query in queries:
+            rows.append(self.prepare(query, known))
+            known |= rows[-1].known
+        return self.collate(rows)
+
+    def prepare(self, query: Query, known: Mapping[int, Tensor] | None = None) -> Prepared:
+        """All of a query that does not depend on its batch; several threads may do so at once.
+
+        Args:
+            query: any.
+            known: pixels of pictures that were prepared before, by the `id` of the picture.
+
+        Raises:
+            InputError: no picture, or a text of too many tokens.
+        """
+        if not query.pictures:
+            raise InputError("a prompt without a picture: PaliGemma needs at least one picture")
+        prefix, suffix = self.text_ids(query)
+        pixels = dict(known or {})
+        for picture in query.pictures:
+            if id(picture) not in pixels:
+                pixels[id(picture)] = self.pixel_values([picture])[0]
+        return Prepared(
+            query.pictures, tuple(pixels[id(each)] for each in query.pictures), prefix, suffix
+        )
+
+    def collate(self, rows: Sequence[Prepared], *, pinned: bool = False) -> ModelInputs:
+        """One batch of queries with the same number of pictures.
+
+        Args:
+            rows: one or more.
+            pinned: put the pixels where a CUDA device can fetch them while the program goes on.
+        """
         # A picture asked about several times goes through the image tower once.
-        distinct = {id(picture): picture for query in queries for picture in query.pictures}
+        distinct = {key: pixels for row in rows for key, pixels in row.known.items()}
         place = {key: index for index, key in enumerate(distinct)}
-        texts = [self.text_ids(query) for query in queries]
-        rows = [prefix + suffix for prefix, suffix in texts]
-        lengths = [len(row) for row in rows]
+        texts = [row.prefix + row.suffix for row in rows]
+        lengths = [len(text) for text in texts]
         T, pad = max(lengths), self.tokenizer.vocabulary.pad_id
+        shape = (len(distinct), 3, self.image_size, self.image_size)
         return ModelInputs(
-            pixel_values=self.pixel_values(list(distinct.values())),
-            image_index=torch.tensor(
-                [[place[id(picture)] for picture in query.pictures] for query in queries]
+            pixel_values=torch.stack(
+                list(distinct.values()), out=torch.empty(shape, pin_memory=pinned)
             ),
-            input_ids=torch.tensor([row + [pad] * (T - len(row)) for row in rows]),
-            prefix_lengths=torch.tensor([len(prefix) for prefix, _ in texts]),
+            image_index=torch.tensor([[place[id(each)] for each in row.pictures] for row in rows]),
+            input_ids=torch.tensor([text + [pad] * (T - len(text)) for text in texts]),
+            prefix_lengths=torch.tensor([len(row.prefix) for row in rows]),
             lengths=torch.tensor(lengths),
             has_padding=min(lengths) < T,
-            has_suffix=any(suffix for _, suffix in texts),
+            has_suffix=any(row.suffix for row in rows),
         )
 
     def text_ids(self, query: Query) -> tuple[list[int], list[int]]:
@@ -107,8 +166,12 @@ class Processor:
 
 
 def scale_pixels(pixels: Tensor) -> Tensor:
-    """uint8[U, S, S, 3] -> float32[U, 3, S, S] in [-1, 1]."""
-    return _SCALED[pixels.long()].permute(0, 3, 1, 2).contiguous()
+    """uint8[U, S, S, 3] on the CPU -> float32[U, 3, S, S] in [-1, 1].
+
+    By NumPy, which looks bytes up as they are and starts no threads, where a worker is one itself.
+    """
+    channels_first = np.ascontiguousarray(pixels.numpy().transpose(0, 3, 1, 2))
+    return torch.from_numpy(_SCALED.take(channels_first))
 
 
 def drop_image_markers(prompt: str, num_pictures: int) -> str:
@@ -174,10 +237,11 @@ def _neighbours(old: int, new: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     return first, second, centre - before
 
 
-def _scaled_levels() -> Tensor:
+def _scaled_levels() -> npt.NDArray[np.float32]:
     """What each of the 256 grey levels becomes, in the roundings of transformers' processor."""
     rescaled = (np.arange(256) * (1 / 255)).astype(np.float32)
-    return torch.from_numpy((rescaled - np.float32(0.5)) / np.float32(0.5))
+    levels: npt.NDArray[np.float32] = (rescaled - np.float32(0.5)) / np.float32(0.5)
+    return levels
 
 
 _SCALED = _scaled_levels()
@@ -187,8 +251,6 @@ def _check_pictures(queries: Sequence[Query]) -> None:
     if not queries:
         raise InputError("an empty batch: give at least one picture and prompt")
     counts = {len(query.pictures) for query in queries}
-    if 0 in counts:
-        raise InputError("a prompt without a picture: PaliGemma needs at least one picture")
     if len(counts) > 1:
         raise InputError(
             f"queries of {sorted(counts)} pictures in one batch: batch those of one number together"

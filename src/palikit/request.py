@@ -1,7 +1,10 @@
 """What a person asks: pictures in any form, and the task about them."""
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from threading import Lock
 from typing import Any, TypeAlias
 
 from PIL.Image import Image
@@ -82,6 +85,26 @@ class Request:
     input: str
 
 
+TaskFor: TypeAlias = Callable[[int, int], Task]
+"""The task about a picture of (width, height) in pixels; a region's prompt depends on them."""
+
+
+@dataclass(frozen=True)
+class Inquiry:
+    """Questions about one input whose pictures are opened when their turn comes.
+
+    Attributes:
+        open: loads the pictures; called once, maybe in another thread. It raises a PaliKitError
+            where they cannot be read.
+        task_fors: one for each question.
+        input: as of `Request`.
+    """
+
+    open: Callable[[], tuple[Image, ...]]
+    task_fors: tuple[TaskFor, ...]
+    input: str
+
+
 def open_pictures(source: PictureInput) -> tuple[Image, ...]:
     """Load what one input stands for; addresses are opened too, being the user's own.
 
@@ -107,8 +130,8 @@ def describe_input(source: PictureInput) -> str:
     return describe_source(source.source if isinstance(source, Video) else source)
 
 
-def pair_requests(sources: Sequence[PictureInput], task_list: Sequence[Task]) -> Iterator[Request]:
-    """One request for each input and task, opened when its turn comes.
+def pair_inquiries(sources: Sequence[PictureInput], task_list: Sequence[Task]) -> Iterator[Inquiry]:
+    """What each input is asked, in order.
 
     A single input is asked every task, a single task is put to every input; otherwise the two
     lists go in step.
@@ -121,10 +144,24 @@ def pair_requests(sources: Sequence[PictureInput], task_list: Sequence[Task]) ->
             f"{len(sources)} pictures and {len(task_list)} texts: give as many of both, or one of "
             "either"
         )
+    # One object may stand for several inputs, and Pillow decodes it, like a file, in no two threads
+    # at once; what is opened by name is nobody else's.
+    lock = Lock()
     if len(sources) == 1:
-        pictures, name = open_pictures(sources[0]), describe_input(sources[0])
-        yield from (Request(pictures, task, name) for task in task_list)
-        return
-    every = task_list if len(task_list) > 1 else list(task_list) * len(sources)
-    for source, task in zip(sources, every, strict=True):
-        yield Request(open_pictures(source), task, describe_input(source))
+        every = [tuple(map(_always, task_list))]
+    else:
+        in_step = task_list if len(task_list) > 1 else list(task_list) * len(sources)
+        every = [(_always(task),) for task in in_step]
+    for source, task_fors in zip(sources, every, strict=True):
+        yield Inquiry(partial(_open_alone, source, lock), task_fors, describe_input(source))
+
+
+def _open_alone(source: PictureInput, lock: Lock) -> tuple[Image, ...]:
+    if isinstance(source, str | os.PathLike | bytes):
+        return open_pictures(source)
+    with lock:
+        return open_pictures(source)
+
+
+def _always(task: Task) -> TaskFor:
+    return lambda _width, _height: task

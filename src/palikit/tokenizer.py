@@ -11,11 +11,14 @@ It knows token ids and text, no pictures and no tasks. Two rules set it apart fr
 import json
 import re
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer as TokenizerFile
 
 from palikit.errors import CheckpointError, InputError
+from palikit.pieces import Pieces
 from palikit.vocab import NUM_LOC, NUM_SEG, Vocabulary
 
 CONTROL = re.compile(r"<(?:loc[0-9]{4}|seg[0-9]{3}|bos|eos|pad)>")
@@ -32,15 +35,28 @@ MAX_FILE_BYTES = 64 * 2**20
 """The released tokenizer.json has 12 to 35 MB, by layout."""
 
 
+QUICK_CHARACTERS = 200_000
+"""Characters left to `Pieces`, which is sooner ready than the library and slower at each."""
+
+
 class Tokenizer:
     """The Gemma tokenizer with PaliGemma's location and segmentation tokens.
+
+    Args:
+        content: of a `tokenizer.json`.
+        vocabulary: where its control tokens lie.
+        pieces: the same file without them, read for a quick beginning, where it can be.
 
     Attributes:
         vocabulary: where the special ids lie, read from the file.
     """
 
-    def __init__(self, file: TokenizerFile, vocabulary: Vocabulary) -> None:
-        self._file = file
+    def __init__(
+        self, content: bytes, vocabulary: Vocabulary, pieces: Pieces | None = None
+    ) -> None:
+        self._content = content
+        self._pieces = pieces
+        self._num_encoded = 0
         self.vocabulary = vocabulary
         self._control_ids = _control_ids(vocabulary)
 
@@ -54,18 +70,30 @@ class Tokenizer:
         if path.suffix == ".model":
             from palikit.sentencepiece_model import tokenizer_json_from_sentencepiece
 
-            text = tokenizer_json_from_sentencepiece(path)
+            content = tokenizer_json_from_sentencepiece(path).encode()
         else:
-            text = _read(path)
+            content = _read(path)
         try:
-            text, vocabulary = _split_control_tokens(text)
-            return cls(TokenizerFile.from_str(text), vocabulary)
+            return cls.parse(content)
         except CheckpointError as error:
             raise CheckpointError(f"{path}: {error}") from None
         except Exception as error:  # tokenizers raises bare Exception for a damaged file
             raise CheckpointError(
                 f"{path} is not a tokenizer.json that can be read ({error}); fetch it again"
             ) from None
+
+    @classmethod
+    def parse(cls, content: bytes) -> "Tokenizer":
+        """As `load`, of a `tokenizer.json` in memory; raises what the parsers do, too."""
+        file = json.loads(content)
+        added = file.get("added_tokens")
+        if added is None:
+            raise CheckpointError("it holds no added_tokens, so it is not a PaliGemma tokenizer")
+        vocabulary = _vocabulary({entry["content"]: entry["id"] for entry in added})
+        made = cls(content, vocabulary, Pieces.read({**file, "added_tokens": _plain(added)}))
+        if made._pieces is None:
+            made._file  # noqa: B018 (the library says whether it can be read)
+        return made
 
     def encode(self, text: str, *, allow_special: bool = False) -> list[int]:
         """Ids of a text, without <bos> and without a newline of its own.
@@ -90,10 +118,19 @@ class Tokenizer:
                 end = match.end()
         return ids + self.encode(text[end:])
 
+    @cached_property
+    def _file(self) -> TokenizerFile:
+        return TokenizerFile.from_str(_without_control_tokens(self._content.decode()))
+
     def _encode_plain(self, text: str) -> list[int]:
         try:
-            return list(self._file.encode(text, add_special_tokens=False).ids)
-        except TypeError:  # the library takes what can be written as UTF-8
+            if (pieces := self._pieces) is None:
+                return list(self._file.encode(text, add_special_tokens=False).ids)
+            self._num_encoded += len(text)
+            if self._num_encoded > QUICK_CHARACTERS:
+                self._pieces = None
+            return pieces.encode(text)
+        except (TypeError, UnicodeEncodeError):  # both take what can be written as UTF-8
             raise InputError(
                 f"the text {text!r} cannot be written as UTF-8: give valid text"
             ) from None
@@ -111,7 +148,10 @@ class Tokenizer:
         """The vocabulary's entry of an id, with "▁" for a space; None for an id without text."""
         vocabulary = self.vocabulary
         silent = (vocabulary.pad_id, vocabulary.eos_id, vocabulary.bos_id, vocabulary.image_id)
-        return None if token in silent else self._file.id_to_token(token)
+        if token in silent:
+            return None
+        pieces = self._pieces
+        return self._file.id_to_token(token) if pieces is None else pieces.names.get(token)
 
 
 class StreamDecoder:
@@ -147,34 +187,31 @@ class StreamDecoder:
         return text
 
 
-def _read(path: Path) -> str:
+def _read(path: Path) -> bytes:
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist: a checkpoint needs its tokenizer.json")
     if path.stat().st_size > MAX_FILE_BYTES:
         raise CheckpointError(f"{path} has over {MAX_FILE_BYTES} bytes: it is not a tokenizer.json")
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise CheckpointError(f"{path} is not text: it is not a tokenizer.json") from None
+    return path.read_bytes()
 
 
-def _split_control_tokens(text: str) -> tuple[str, Vocabulary]:
-    """The file without its control tokens, which thereby become plain text, and their ids.
+def _without_control_tokens(text: str) -> str:
+    """The file without its control tokens, which thereby become plain text.
 
-    Only the list of added tokens is parsed: it is a small part of a large file.
+    Only the list of added tokens is written anew: it is a small part of a large file.
     """
-    key = text.find('"added_tokens"')
-    start = text.find("[", key)
-    if key < 0 or start < 0:
-        raise CheckpointError("it holds no added_tokens, so it is not a PaliGemma tokenizer")
+    start = text.index("[", text.index('"added_tokens"'))
     added, end = json.JSONDecoder().raw_decode(text, start)
-    ids = {entry["content"]: entry["id"] for entry in added}
-    plain = [
+    return text[:start] + json.dumps(_plain(added), ensure_ascii=False) + text[end:]
+
+
+def _plain(added: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of the added tokens those that are text: runs of spaces and lines, tags."""
+    return [
         entry
         for entry in added
         if not (CONTROL.fullmatch(entry["content"]) or _OTHER_CONTROL.fullmatch(entry["content"]))
     ]
-    return text[:start] + json.dumps(plain, ensure_ascii=False) + text[end:], _vocabulary(ids)
 
 
 def _vocabulary(ids: dict[str, int]) -> Vocabulary:

@@ -9,7 +9,7 @@ the start. Here k follows from the clip's length.
 """
 
 import os
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -79,6 +79,7 @@ def load_frames(
     max_pixels: int = DEFAULT_MAX_PIXELS,
     max_frames: int = MAX_FRAMES,
     allow_urls: bool = False,
+    choose: Callable[[int], Sequence[int]] | None = None,
 ) -> list[Image.Image]:
     """Frames of a film or an animated picture, chosen by `frame_indices`.
 
@@ -91,6 +92,8 @@ def load_frames(
         max_pixels: largest width x height of a frame.
         max_frames: most frames that None may stand for.
         allow_urls: whether addresses are opened.
+        choose: takes frames by another rule than `frame_indices`: the number that there are ->
+            the indices wanted.
 
     Returns:
         Upright RGB pictures in order; where a short clip is repeated, the same objects again.
@@ -100,7 +103,7 @@ def load_frames(
             `max_frames`.
         MissingExtraError: a film, and PyAV is not installed.
     """
-    name, choice = describe_source(source), _Choice(num_frames, max_frames)
+    name, choice = describe_source(source), _Choice(num_frames, max_frames, choose)
     if is_video(source):
         with (
             binary_stream(source, allow_urls=allow_urls) as stream,
@@ -157,13 +160,16 @@ class _Choice:
 
     num_frames: int | None
     max_frames: int
+    choose: Callable[[int], Sequence[int]] | None = None
 
-    def indices(self, total: int, name: str) -> list[int]:
+    def indices(self, total: int, name: str) -> Sequence[int]:
         """The indices wanted of a clip of `total` frames."""
         if total > MAX_SCANNED:
             raise InputError(f"{name} has more than {MAX_SCANNED:,} frames: cut it first")
         if total < 1:
             raise InputError(f"{name} has no frame that can be decoded: expected one at least")
+        if self.choose is not None:
+            return self.choose(total)
         if self.num_frames is not None:
             return frame_indices(total, self.num_frames)
         if total > self.max_frames:

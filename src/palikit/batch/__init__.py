@@ -5,7 +5,7 @@ No torch here: whatever answers requests as `Predictor.predict` does can be run.
 
 from palikit.batch.finished import finished_inputs
 from palikit.batch.journal import OutputFile
-from palikit.batch.question import Question, TaskFor
+from palikit.batch.question import Question
 from palikit.batch.run import Answerer, answer_each
 from palikit.batch.settings import Settings
 from palikit.batch.sources import (
@@ -26,7 +26,6 @@ __all__ = [
     "Question",
     "Settings",
     "Source",
-    "TaskFor",
     "answer_each",
     "discover",
     "finished_inputs",

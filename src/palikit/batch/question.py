@@ -1,17 +1,14 @@
 """What a run asks of every input, and how to tell an answer to it from one to something else."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 from palikit.errors import InputError
 from palikit.prediction import Prediction
+from palikit.request import TaskFor
 from palikit.results import Box
 from palikit.tasks import Task, TaskName, grounded_caption
 from palikit.vocab import Coordinates
-
-TaskFor: TypeAlias = Callable[[int, int], Task]
-"""The task about a picture of (width, height) in pixels; a region's prompt depends on them."""
 
 
 @dataclass(frozen=True)

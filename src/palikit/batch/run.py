@@ -1,78 +1,57 @@
 """Inputs -> answers, batch by batch, so that one bad input costs its own answer and no other."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, Protocol
 
-from palikit.batch.question import TaskFor
 from palikit.batch.sources import Failure, Source, open_source
 from palikit.errors import PaliKitError
 from palikit.options import GenerationOptions
 from palikit.prediction import Prediction
-from palikit.request import Request
+from palikit.request import Inquiry, TaskFor
 
 
 class Answerer(Protocol):
-    """What answers requests: a `Predictor`, or anything that does as it does."""
+    """What answers inquiries: a `Predictor`, or anything that does as it does."""
 
-    def predict(
+    def outcomes(
         self,
-        requests: Iterable[Request],
+        inquiries: Iterable[Inquiry],
         options: GenerationOptions | None = None,
         *,
-        batch_size: int = ...,
-    ) -> list[Prediction[Any]]:
-        """One prediction for each request, in order."""
+        batch_size: int | None = ...,
+    ) -> Iterator[Prediction[Any] | PaliKitError]:
+        """For each question of each inquiry, in order, its answer or the error in its place."""
 
 
 def answer_each(
     predictor: Answerer,
-    sources: Iterable[Source],
-    task_for: TaskFor,
+    sources: Sequence[Source],
+    task_fors: Sequence[TaskFor],
     options: GenerationOptions,
     *,
-    batch_size: int,
+    batch_size: int | None = None,
     frames: int | None = None,
-) -> Iterator[Prediction[Any] | Failure]:
-    """Answer inputs in order; an input's pictures are opened only when its batch is formed.
+) -> Generator[Prediction[Any] | Failure]:
+    """Ask every question about every input; its pictures are opened once, when its turn comes.
 
     Args:
         predictor: what answers.
         sources: the inputs.
-        task_for: what is asked about a picture of (width, height).
+        task_fors: for each question what is asked about a picture of (width, height).
         options: how text is generated.
-        batch_size: inputs that go through the model together.
+        batch_size: questions that go through the model together; None leaves it to the predictor.
         frames: see `open_source`.
 
     Yields:
-        For each source its prediction, or its failure where its pictures cannot be read, the task
-        does not fit them, or the model cannot take them.
+        For each source, and of each source for each question, the prediction, or the failure where
+        the pictures cannot be read, the task does not fit them, or the model cannot take them.
     """
-    rest = iter(sources)
-    while batch := list(islice(rest, batch_size)):
-        opened = [_request(source, task_for, frames) for source in batch]
-        requests = [each for each in opened if isinstance(each, Request)]
-        answers = iter(_predict(predictor, requests, options, batch_size))
-        yield from (each if isinstance(each, Failure) else next(answers) for each in opened)
-
-
-def _request(source: Source, task_for: TaskFor, frames: int | None) -> Request | Failure:
-    try:
-        pictures = open_source(source, frames)
-        return Request(pictures, task_for(*pictures[0].size), source.name)
-    except PaliKitError as error:
-        return Failure(source.name, error)
-
-
-def _predict(
-    predictor: Answerer, requests: Sequence[Request], options: GenerationOptions, batch_size: int
-) -> list[Prediction[Any] | Failure]:
-    """A batch, or, where it fails as a whole, its requests one by one."""
-    if not requests:
-        return []
-    try:
-        return [*predictor.predict(requests, options, batch_size=batch_size)]
-    except PaliKitError as error:
-        if len(requests) == 1:
-            return [Failure(requests[0].input, error)]
-    return [each for one in requests for each in _predict(predictor, [one], options, batch_size)]
+    inquiries = [
+        Inquiry(partial(open_source, source, frames), tuple(task_fors), source.name)
+        for source in sources
+    ]
+    names = (source.name for source in sources for _ in task_fors)
+    outcomes = predictor.outcomes(inquiries, options, batch_size=batch_size)
+    for name, outcome in zip(names, outcomes, strict=True):
+        yield Failure(name, outcome) if isinstance(outcome, PaliKitError) else outcome
