@@ -1,0 +1,1 @@
+"""The two libraries that are measured, behind one interface."""
