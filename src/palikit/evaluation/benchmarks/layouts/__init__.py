@@ -1,0 +1,1 @@
+"""How the benchmarks' distributors ship them: one small reader for each layout on disk."""
