@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -9,11 +10,13 @@ import torch
 from palikit.adapters import Source, find_source, merge_adapter
 from palikit.checkpoints import Checkpoint, find_tokenizer, load_checkpoint
 from palikit.checkpoints.layout import MASK_CODEC_NAMES, find_files
+from palikit.compute import compute_dtype, keep_freed_memory
 from palikit.errors import CheckpointError, InputError
 from palikit.model.mask_codec import MaskCodec, load_mask_codec
-from palikit.options import DType, LoadOptions, Resize
+from palikit.options import DType, LoadOptions, QuantizedForm, Resize
 from palikit.predictor import Predictor
 from palikit.processor import Processor
+from palikit.quantization import load_quantized, quantize, stored_form
 from palikit.tokenizer import Tokenizer
 from palikit.vocab import Coordinates, MaskEdges
 
@@ -23,6 +26,7 @@ def load(
     *,
     device: str = "auto",
     dtype: DType = "auto",
+    quantize: QuantizedForm | None = None,
     revision: str | None = None,
     adapter: str | None = None,
     image_size: int | None = None,
@@ -39,7 +43,10 @@ def load(
             "google/paligemma2-3b-mix-448", with "@revision" or without; also the folder or name of
             an adapter, which says itself what its base is.
         device: "auto" (the first CUDA device, else the CPU) or any torch device.
-        dtype: "auto" keeps the checkpoint's own.
+        dtype: "auto" keeps the checkpoint's own, but on a CPU that has no instructions for it,
+            and for weights in fewer bits there, float32.
+        quantize: hold the weights of a float checkpoint in fewer bits, see
+            `palikit.quantization`; one that `palikit quantize` wrote needs no word.
         revision: branch, tag or commit of a name on the Hub.
         adapter: a LoRA adapter's folder or name on the Hub, from PaliKit or PEFT; it is added into
             the weights. There is a warning where it was trained on a model of another name.
@@ -59,6 +66,7 @@ def load(
     options = LoadOptions(
         device=device,
         dtype=dtype,
+        quantize=quantize,
         revision=revision,
         adapter=adapter,
         image_size=image_size,
@@ -78,15 +86,8 @@ def load_with(model: str, options: LoadOptions) -> Predictor:
     source = find_source(model, options.revision, options.adapter)
     find_files(source.path)  # what holds no weights is told before a tokenizer is missed there
     text = Tokenizer.load(_tokenizer_path(source, options.tokenizer))
-    checkpoint = load_checkpoint(
-        source.path,
-        dtype=pick_dtype(options.dtype),
-        device=pick_device(options.device),
-        image_size=options.image_size,
-    )
+    checkpoint = _load(source, options)
     _check_tokenizer(text, checkpoint)
-    if source.adapter is not None:
-        merge_adapter(checkpoint.model, source.adapter)
     if source.remark is not None:
         warnings.warn(source.remark, UserWarning, stacklevel=2)
     image_size = checkpoint.config.vision_config.image_size
@@ -97,7 +98,47 @@ def load_with(model: str, options: LoadOptions) -> Predictor:
         coordinates=options.coordinates,
         mask_edges=options.mask_edges,
         mask_codec=_mask_codec(source, options.mask_codec),
+        stored_dtype=checkpoint.stored_dtype,
     )
+
+
+def _load(source: Source, options: LoadOptions) -> Checkpoint:
+    """The model, its adapter added and its weights held as asked for."""
+    device, dtype = pick_device(options.device), pick_dtype(options.dtype)
+    if device.type == "cpu":
+        keep_freed_memory()
+    stored = stored_form(source.path)
+    if stored is not None:
+        _check_quantized(source, stored, options.quantize)
+        return load_quantized(
+            source.path, stored, dtype=dtype, device=device, image_size=options.image_size
+        )
+    is_float = options.quantize is None
+    checkpoint = load_checkpoint(
+        source.path,
+        dtype=(dtype or partial(compute_dtype, device=device)) if is_float else None,
+        device=device if is_float else torch.device("cpu"),
+        image_size=options.image_size,
+    )
+    if source.adapter is not None:
+        merge_adapter(checkpoint.model, source.adapter)
+    if options.quantize is not None:
+        quantize(checkpoint.model, options.quantize, dtype=dtype, device=device)
+    return checkpoint
+
+
+def _check_quantized(source: Source, stored: str, wanted: str | None) -> None:
+    """A quantised checkpoint is taken as it is."""
+    if wanted not in (None, stored):
+        raise InputError(
+            f"{source.path} is held in {stored} and {wanted} was asked for: leave quantize away, "
+            "or begin with the float checkpoint"
+        )
+    if source.adapter is not None:
+        raise CheckpointError(
+            f"{source.path} is held in {stored}, and the adapter would be lost in its rounding: "
+            "merge it into the float checkpoint (palikit merge) and quantise the merged one"
+        )
 
 
 def pick_dtype(name: DType) -> torch.dtype | None:

@@ -21,6 +21,7 @@ from palikit.checkpoints import (
 )
 from palikit.checkpoints.layout import OnlyAnAdapterError
 from palikit.errors import CheckpointError, HubError, InputError
+from palikit.quantizing import quantize_checkpoint
 from tests.checkpoints.conftest import tiny_config, tiny_model
 
 FILES = {
@@ -342,6 +343,20 @@ def test_a_model_on_the_hub_is_inspected_from_its_headers(server, released, shar
     assert max(len(server.files[name]) for name in weights) > 1_000_000
     assert all(server.sent[name] <= 100_001 for name in weights)
     assert server.sent["tokenizer.json"] == 0
+
+
+def test_a_quantised_model_on_the_hub_is_inspected_from_its_headers(
+    server, released, tmp_path
+) -> None:
+    folder = quantize_checkpoint(released, "int8", tmp_path / "held")
+    server.files = {file.name: file.read_bytes() for file in folder.iterdir()}
+    found, local = inspect_model("me/tiny", _endpoint=server.url), inspect_checkpoint(folder)
+    assert found == replace(local, path=Path("me/tiny"), is_local=False)
+    assert (found.complete, found.form, found.dtypes[0]) == (True, "int8", "int8")
+    assert server.sent["model.safetensors"] <= 100_001
+    server.files["config.json"] = server.files["config.json"].replace(b'"int8"', b'"int7"')
+    with pytest.raises(CheckpointError, match=r"^me/tiny is quantised by palikit \(int7\)"):
+        inspect_model("me/tiny", _endpoint=server.url)
 
 
 def test_inspecting_a_model_on_the_hub_leaves_nothing_in_the_cache(

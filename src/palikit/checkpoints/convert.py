@@ -8,6 +8,7 @@ from palikit.checkpoints.layout import Format, find_tokenizer
 from palikit.checkpoints.loading import load_checkpoint
 from palikit.checkpoints.npz_writer import save_npz
 from palikit.checkpoints.saving import save_checkpoint
+from palikit.checkpoints.stored_form import require_float
 from palikit.errors import CheckpointError
 
 
@@ -45,6 +46,11 @@ def convert_checkpoint(
             f"{destination}: a transformers checkpoint is a folder: leave {destination.suffix} out "
             "of its name"
         )
+    require_float(
+        source,
+        "convert the float checkpoint it was made from, and quantise what comes of it "
+        "(palikit quantize)",
+    )
     checkpoint = load_checkpoint(source, dtype=None, device=torch.device("cpu"))
     if to == "npz":
         save_npz(checkpoint.model, destination, dtype=dtype, overwrite=overwrite)

@@ -5,10 +5,15 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from palikit.checkpoints.hub import HubName, explaining, fetched_folder, locate
-from palikit.checkpoints.inspection import Inspection, WeightFile, describe, inspect_checkpoint
+from palikit.checkpoints.inspection import (
+    Inspection,
+    WeightFile,
+    contents_of,
+    describe,
+    inspect_checkpoint,
+)
 from palikit.checkpoints.layout import find_files, find_tokenizer
 from palikit.checkpoints.safetensors_header import Header, StoredTensor
-from palikit.checkpoints.safetensors_reader import contents_from_headers
 from palikit.errors import CheckpointError, HubError
 
 if TYPE_CHECKING:
@@ -60,16 +65,14 @@ def _inspect_on_hub(model: HubName, folder: Path, api: "HfApi") -> Inspection:
                 f"hf download {model.name}"
             )
         headers = [_header(model.name, info.sha, file, api) for file in files.weights]
-        contents = contents_from_headers(files, headers)
+        contents = contents_of(files, headers)
     except CheckpointError as error:
         raise type(error)(str(error).replace(str(folder), model.name)) from None
     return describe(
         Path(model.name),
         "transformers",
-        contents.config,
-        contents.dtypes,
+        contents,
         files=tuple(WeightFile(file.name, sizes[file.name]) for file in files.weights),
-        problems=contents.problems,
         has_tokenizer=find_tokenizer(folder) is not None,
         is_local=False,
     )

@@ -1,8 +1,9 @@
 """From files to a model that is ready to run."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -11,10 +12,14 @@ from palikit.checkpoints import npz_reader, safetensors_reader
 from palikit.checkpoints.layout import CheckpointFiles, Format, find_files
 from palikit.checkpoints.names import POSITIONS
 from palikit.checkpoints.positions import resample_position_table
+from palikit.checkpoints.stored_form import require_float
 from palikit.checkpoints.weights import DTYPE_NAMES
 from palikit.config import PaliGemmaConfig
 from palikit.errors import CheckpointError
 from palikit.model.paligemma import PaliGemma
+
+ChosenDType: TypeAlias = torch.dtype | Callable[[torch.dtype], torch.dtype] | None
+"""A dtype, or a function that chooses one by the stored one, or None for the stored one."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class Checkpoint:
 def load_checkpoint(
     path: Path,
     *,
-    dtype: torch.dtype | None,
+    dtype: ChosenDType,
     device: torch.device,
     image_size: int | None = None,
 ) -> Checkpoint:
@@ -47,19 +52,20 @@ def load_checkpoint(
 
     Args:
         path: folder or file.
-        dtype: of the loaded weights; None keeps the stored one (that of most weights where they
-            differ, and float32 for float64).
+        dtype: of the loaded weights; where it is not said, the stored one (that of most weights
+            where they differ, and float32 for float64).
         device: where to put them. On the CPU, safetensors of this dtype stay mapped to the file.
         image_size: picture side in pixels; the position table is resampled when it is not the
             checkpoint's own.
 
     Raises:
-        CheckpointError: files are missing or damaged, or hold another model; all missing,
-            unexpected and mis-shaped names are told at once.
+        CheckpointError: files are missing or damaged, or hold another model or a quantised one;
+            all missing, unexpected and mis-shaped names are told at once.
         ConfigError: the config is not PaliGemma's, or `image_size` is not a multiple of the
             patch size.
     """
     files = find_files(path)
+    require_float(path)
     config, stored_dtype, tensors = _open(files, dtype, device)
     if image_size is not None:
         config = config.with_image_size(image_size)
@@ -73,14 +79,14 @@ def load_checkpoint(
 
 
 def _open(
-    files: CheckpointFiles, dtype: torch.dtype | None, device: torch.device
+    files: CheckpointFiles, dtype: ChosenDType, device: torch.device
 ) -> tuple[PaliGemmaConfig, torch.dtype, Iterator[tuple[str, Tensor]]]:
     if files.format == "npz":
         arrays = npz_reader.read_contents(files.weights[0])
         config = arrays.config
         if arrays.mismatch or config is None:
             raise _not_this_model(files, str(arrays.mismatch))
-        target = dtype or _usable(arrays.dtypes[0])
+        target = _chosen(dtype, arrays.dtypes[0])
         tensors = npz_reader.read_tensors(arrays, config, target, device)
         return config, arrays.dtypes[0], tensors
     contents = safetensors_reader.read_contents(files)
@@ -88,14 +94,17 @@ def _open(
         raise CheckpointError(f"{files.directory} is incomplete: {'; '.join(contents.damage)}")
     if contents.mismatch:
         raise _not_this_model(files, str(contents.mismatch))
-    target = dtype or _usable(contents.dtypes[0])
+    target = _chosen(dtype, contents.dtypes[0])
     tensors = safetensors_reader.read_tensors(contents, target, device)
     return contents.config, contents.dtypes[0], tensors
 
 
-def _usable(stored: torch.dtype) -> torch.dtype:
-    """float64 is written by accident only: no release has it, and it runs many times slower."""
-    return stored if stored in DTYPE_NAMES else torch.float32
+def _chosen(dtype: ChosenDType, stored: torch.dtype) -> torch.dtype:
+    if isinstance(dtype, torch.dtype):
+        return dtype
+    # float64 is written by accident only: no release has it, and it runs many times slower.
+    usable = stored if stored in DTYPE_NAMES else torch.float32
+    return usable if dtype is None else dtype(usable)
 
 
 def _not_this_model(files: CheckpointFiles, mismatch: str) -> CheckpointError:

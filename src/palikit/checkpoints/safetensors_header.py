@@ -21,6 +21,13 @@ DTYPES = {
 }
 """What weights may be stored as; integers and 8-bit floats are marks of a quantised model."""
 
+QUANTIZED_DTYPES = {
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "F8_E4M3": torch.float8_e4m3fn,
+}
+"""What the parts of a quantised model may be stored as beside these."""
+
 MAX_HEADER_BYTES = 100 * 10**6
 """The limit of the format's own library."""
 
@@ -87,7 +94,8 @@ def _tensor(file: Path, name: str, entry: dict[str, Any], base: int) -> StoredTe
     dtype = str(entry["dtype"])
     if not 0 <= begin <= end or any(side < 0 for side in shape):
         raise ValueError(name)
-    if dtype in DTYPES and end - begin != math.prod(shape) * DTYPES[dtype].itemsize:
+    known = DTYPES.get(dtype) or QUANTIZED_DTYPES.get(dtype)
+    if known is not None and end - begin != math.prod(shape) * known.itemsize:
         raise ValueError(name)
     return StoredTensor(name, file, dtype, shape, base + begin, end - begin)
 

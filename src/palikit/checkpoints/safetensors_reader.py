@@ -65,7 +65,7 @@ def read_contents(files: CheckpointFiles) -> SafetensorsContents:
 def contents_from_headers(files: CheckpointFiles, headers: Iterable[Header]) -> SafetensorsContents:
     """As `read_contents`, with the headers of the weight files from elsewhere."""
     config = config_from_json(read_json(files.directory / "config.json"))
-    damage = _missing_files(files.missing)
+    damage = missing_files(files.missing)
     tensors: dict[str, StoredTensor] = {}
     unexpected = []
     for header in headers:
@@ -151,7 +151,8 @@ def _check_tied(table: StoredTensor, head: StoredTensor) -> None:
         )
 
 
-def _missing_files(names: tuple[str, ...]) -> list[str]:
+def missing_files(names: tuple[str, ...]) -> list[str]:
+    """A sentence for each weight file that should be there and is not, and one for very many."""
     more = len(names) - _SHOWN_FILES
     shown = [f"{name} is missing" for name in names[:_SHOWN_FILES]]
     return [*shown, f"{more:,} more files are missing"] if more > 0 else shown

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from palikit.checkpoints.atomic import replacing_folder
 from palikit.checkpoints.names import to_hub
-from palikit.checkpoints.safetensors_header import DTYPES
+from palikit.checkpoints.safetensors_header import DTYPES, QUANTIZED_DTYPES
 from palikit.checkpoints.transformers_files import json_text, write_side_files
 from palikit.checkpoints.weights import DTYPE_NAMES, dtype_to_save, weights_to_save
 from palikit.errors import CheckpointError
@@ -22,7 +22,10 @@ from palikit.model.paligemma import PaliGemma
 MAX_SHARD_BYTES = 5 * 10**9
 """The shard size of the released files."""
 
-_FORMAT_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+_FORMAT_NAMES = {dtype: name for name, dtype in {**DTYPES, **QUANTIZED_DTYPES}.items()}
+
+_ALIGNMENT = 64
+"""Bytes at a multiple of which the data begin: weights that stay mapped then fill cache lines."""
 
 
 def save_checkpoint(
@@ -56,14 +59,9 @@ def save_checkpoint(
     with replacing_folder(directory, needed_bytes=total, overwrite=overwrite) as folder:
         shards = _shards(weights, dtype, max_shard_bytes)
         for name, shard in shards.items():
-            _write_safetensors(folder / name, shard, dtype)
+            write_safetensors(folder / name, shard, dtype)
         if len(shards) > 1:
-            index = {
-                "metadata": {"total_size": total},
-                "weight_map": {weight: name for name, shard in shards.items() for weight in shard},
-            }
-            text = json_text(index)
-            (folder / "model.safetensors.index.json").write_text(text, encoding="utf-8")
+            write_index(folder, {name: list(shard) for name, shard in shards.items()}, total)
         write_side_files(folder, model.config, DTYPE_NAMES[dtype], tokenizer_file)
 
 
@@ -88,22 +86,35 @@ def _shards(
     }
 
 
-def _write_safetensors(file: Path, weights: dict[str, Tensor], dtype: torch.dtype) -> None:
+def write_index(folder: Path, shards: dict[str, list[str]], total: int) -> None:
+    """The index of weights in several files: file names and the names of weights in each."""
+    index = {
+        "metadata": {"total_size": total},
+        "weight_map": {weight: name for name, weights in shards.items() for weight in weights},
+    }
+    (folder / "model.safetensors.index.json").write_text(json_text(index), encoding="utf-8")
+
+
+def write_safetensors(
+    file: Path, weights: dict[str, Tensor], dtype: torch.dtype | None = None
+) -> None:
+    """One file, tensor by tensor, in one dtype or each in its own."""
     # transformers refuses files that do not say who wrote their tensors.
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     offset = 0
     for name, weight in weights.items():
-        end = offset + weight.numel() * dtype.itemsize
+        written = dtype or weight.dtype
+        end = offset + weight.numel() * written.itemsize
         header[name] = {
-            "dtype": _FORMAT_NAMES[dtype],
+            "dtype": _FORMAT_NAMES[written],
             "shape": list(weight.shape),
             "data_offsets": [offset, end],
         }
         offset = end
     raw = json.dumps(header, separators=(",", ":")).encode()
-    raw += b" " * (-len(raw) % 8)  # the data begin at a multiple of 8, as the format asks
+    raw += b" " * (-(8 + len(raw)) % _ALIGNMENT)
     with file.open("wb") as stream:
         stream.write(struct.pack("<Q", len(raw)) + raw)
         for weight in weights.values():
-            block = weight.to("cpu", dtype).contiguous()
+            block = weight.to("cpu", dtype or weight.dtype).contiguous()
             stream.write(block.reshape(-1).view(torch.uint8).numpy().data)

@@ -23,7 +23,7 @@ from palikit.training.result import Evaluate, Origin, RunResult, StepFigures
 from palikit.training.run import Run
 from palikit.training.run_folder import RunFolder, step_of
 from palikit.training.run_record import check_same_run, resumed_record, run_record
-from palikit.training.setup import Learner, make_learner, number_of_steps
+from palikit.training.setup import Learner, check_float, make_learner, number_of_steps
 
 ALONE = OneProcess()
 
@@ -126,6 +126,7 @@ def _check(plan: _Plan, output: Path, *, overwrite: bool) -> None:
     """Refuse what is wrong by itself, before a folder is opened or the model is changed."""
     options, origin = plan.options, plan.origin
     _check_options(options, plan.lora, plan.evaluate)
+    check_float(plan.model)
     number_of_steps(len(plan.train), options)
     plan.processes.check(options)
     origin.check(options)

@@ -14,6 +14,12 @@ from palikit.training.optimizers import build_optimizer
 from palikit.training.precision import compute_dtype
 from palikit.training.processes import Processes
 
+FLOAT_INSTEAD = (
+    "train the float checkpoint it was made from; method qlora holds its base in 4 bits by itself, "
+    "and what is trained can be quantised afterwards (palikit quantize)"
+)
+"""What to do with a quantised model that is to be trained."""
+
 MAX_STEPS = 10**9
 """More steps than any run has: a generator without an end needs `steps`, not `epochs`."""
 
@@ -94,6 +100,18 @@ def choose_learning(
             "cache_features is set and the image tower learns, so that its output changes: freeze "
             "it (method frozen_tower, or freeze_image_tower), or leave cache_features out"
         )
+
+
+def check_float(model: PaliGemma) -> None:
+    """Refuse a quantised model.
+
+    Raises:
+        InputError: a layer is held in fewer bits.
+    """
+    from palikit.quantization import is_quantized
+
+    if is_quantized(model):
+        raise InputError(f"the model is quantised, and float weights are needed: {FLOAT_INSTEAD}")
 
 
 def number_of_steps(examples: int, options: TrainOptions) -> int:

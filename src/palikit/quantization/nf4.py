@@ -6,8 +6,9 @@ through to its input. Embedding table, patch embedding, norms and biases stay as
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from palikit.model.towers import Tower, tower_of
 
 BLOCK = 64
 """Numbers that share a scale."""
+
+BYTES_A_NUMBER = 0.5 + 4 / BLOCK
+"""Of a weight whose scales are not quantised too."""
 
 _FIXED_NBYTES = 4 * (16 + 256) + 512
 """The values of nf4 and those of quantised scales, shape and dtype as JSON, in every layer."""
@@ -126,13 +130,20 @@ def save_quantized_base(model: PaliGemma, file: Path, *, overwrite: bool = False
         write_tensors(folder / file.name, tensors, {"format": "pt"})
 
 
-def load_quantized_base(model: PaliGemma, file: Path, device: torch.device) -> None:
+def load_quantized_base(
+    model: PaliGemma,
+    file: Path | Sequence[Path],
+    device: torch.device,
+    *,
+    compute_dtype: torch.dtype | None = None,
+) -> None:
     """Fill a model from a file of `save_quantized_base`, bit by bit.
 
     Args:
         model: of the same config, plain, best on the meta device; changed in place.
-        file: the safetensors file.
+        file: the safetensors file, or all of them.
         device: where the weights go.
+        compute_dtype: what products are computed in; None is the dtype of what stays float.
 
     Raises:
         CheckpointError: the file is damaged or of another model.
@@ -140,13 +151,14 @@ def load_quantized_base(model: PaliGemma, file: Path, device: torch.device) -> N
     """
     plain: dict[str, Tensor] = {}
     packed: dict[str, dict[str, Tensor]] = {}
-    for name, part, tensor in _read(file):
+    files = [file] if isinstance(file, Path) else list(file)
+    for name, part, tensor in chain.from_iterable(map(_read, files)):
         if part:
             packed.setdefault(name, {})[part] = tensor
         else:
             plain[name] = tensor
     norm = plain.get("language_model.norm.weight")  # never packed; without it the file is refused
-    dtype = torch.float32 if norm is None else norm.dtype
+    dtype = compute_dtype or (torch.float32 if norm is None else norm.dtype)
     for name, parts in packed.items():
         _set_packed(
             model, name.removesuffix(".weight"), plain.pop(name, None), parts, dtype, device
@@ -155,11 +167,11 @@ def load_quantized_base(model: PaliGemma, file: Path, device: torch.device) -> N
     try:
         missing, unexpected = model.load_state_dict(placed, strict=False, assign=True)
     except RuntimeError as error:  # shapes
-        raise CheckpointError(f"{file} is of another model: {error}") from None
+        raise CheckpointError(f"{files[0]} is of another model: {error}") from None
     absent = [name for name in missing if name not in packed]
     if absent or unexpected:
         raise CheckpointError(
-            f"{file} is of another model: missing {absent[:5]}, unexpected {unexpected[:5]}"
+            f"{files[0]} is of another model: missing {absent[:5]}, unexpected {unexpected[:5]}"
         )
 
 

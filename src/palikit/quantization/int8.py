@@ -1,0 +1,148 @@
+"""Weights in 8 bits: whole numbers from -127 to 127 and a float32 scale for every output.
+
+On a CPU and on CUDA the activations are rounded to 8 bits too, with a scale for every token, and
+the product is one of whole numbers (`torch._int_mm`, which computes on the weights as they lie in
+the file). Elsewhere, and without instructions for it, weights become floats block by block.
+
+Axes: R rows (tokens), K inputs, N outputs, V rows of the embedding table, D hidden size.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from palikit.compute import has_integer_products
+
+LEVELS = 127
+"""The largest whole number; -128 is left out, so that the grid is the same on both sides."""
+
+_BLOCK = 2**22
+"""Weights that are floats at a time where a product is not one of whole numbers."""
+
+_FEWEST_ROWS = 16
+"""CUDA's product of whole numbers takes more rows than these; fewer are filled up to twice that."""
+
+
+def quantize_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Float[N, K] -> int8[N, K] and float32[N], whose product is nearest to the weight."""
+    wide = weight.float()
+    scale = (wide.abs().amax(dim=1) / LEVELS).clamp(min=torch.finfo(torch.float32).tiny)
+    return (wide / scale[:, None]).round_().to(torch.int8), scale
+
+
+def int8_product(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
+    """Activations times a quantised matrix.
+
+    Args:
+        x: float[R, K].
+        weight: int8[N, K].
+        scale: float32[N].
+
+    Returns:
+        [R, N] in the dtype of `x`.
+    """
+    fits = x.device.type == "cpu" or not any(side % 8 for side in weight.shape)
+    if fits and computes_in_integers(x.device):
+        return _integer_product(x, weight, scale)
+    return int8_product_reference(x, weight, scale)
+
+
+def int8_product_reference(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
+    """The same from weights as floats, a block of outputs at a time; activations are not rounded.
+
+    On an accelerator one block is all of it, for its compiler joins the change of dtype with the
+    product.
+    """
+    step = max(1, _BLOCK // weight.shape[1]) if x.device.type == "cpu" else len(weight)
+    blocks = [
+        _float_block(x, weight[start : start + step], scale[start : start + step])
+        for start in range(0, len(weight), step)
+    ]
+    return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=1)
+
+
+def _float_block(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
+    if x.dtype == torch.float16:  # sums of products with unscaled weights would not fit into it
+        return F.linear(x, weight.to(x.dtype) * scale[:, None].to(x.dtype))
+    return F.linear(x, weight.to(x.dtype)) * scale.to(x.dtype)
+
+
+def computes_in_integers(device: torch.device) -> bool:
+    """Whether products on a device are those of whole numbers."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (7, 5)
+    return device.type == "cpu" and has_integer_products()
+
+
+def _integer_product(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
+    largest = torch.maximum(x.amax(dim=1, keepdim=True), -x.amin(dim=1, keepdim=True))
+    # A row of zeros stays one; any other has a largest element to be 127.
+    steps = LEVELS / largest.float().clamp_(min=1e-30)
+    rounded = (x * steps).round_().to(torch.int8)
+    rows = len(rounded)
+    if x.device.type == "cuda" and rows <= _FEWEST_ROWS:
+        rounded = F.pad(rounded, (0, 0, 0, 2 * _FEWEST_ROWS - rows))
+    product = torch._int_mm(rounded, weight.t())[:rows]
+    # The sums become floats where they lie: another array of their size would cost more time than
+    # the change.
+    floats = product.view(torch.float32).copy_(product)
+    return floats.mul_(scale).div_(steps).to(x.dtype)
+
+
+class Int8Linear(nn.Module):
+    """A linear layer, or several of one input laid one after another, in 8 bits.
+
+    Attributes:
+        weight: int8[N, K]; a buffer, for it is not trained.
+        scale: float32[N].
+        bias: float[N] or None.
+    """
+
+    weight: Tensor
+    scale: Tensor
+    bias: Tensor | None
+
+    def __init__(self, weight: Tensor, scale: Tensor, bias: Tensor | None) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight)
+        self.register_buffer("scale", scale)
+        self.register_buffer("bias", bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., K] -> [..., N]."""
+        out = int8_product(x.flatten(0, -2), self.weight, self.scale)
+        if self.bias is not None:
+            out += self.bias
+        return out.reshape(*x.shape[:-1], -1)
+
+
+class Int8Table(nn.Module):
+    """The table of token embeddings in 8 bits, in the place of `model.embedding.TokenTable`.
+
+    Attributes:
+        weight: int8[V, D].
+        scale: float32[V].
+        dtype: of the rows that are looked up.
+    """
+
+    weight: Tensor
+    scale: Tensor
+
+    def __init__(self, weight: Tensor, scale: Tensor, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight)
+        self.register_buffer("scale", scale)
+        self.dtype = dtype
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """int64[...] -> [..., D]."""
+        return (self.weight[ids] * self.scale[ids][..., None]).to(self.dtype)
+
+    def scores(self, hidden: Tensor) -> Tensor:
+        """As `TokenTable.scores`."""
+        out = int8_product(hidden.flatten(0, -2), self.weight, self.scale)
+        return out.reshape(*hidden.shape[:-1], -1).float()
+
+    def scores_of(self, hidden: Tensor, ids: Tensor) -> Tensor:
+        """As `TokenTable.scores_of`."""
+        return F.linear(hidden.float(), self.weight[ids].float()) * self.scale[ids]
