@@ -1,17 +1,19 @@
 """A predictor without a model: canned answers that depend on the request only."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from palikit.errors import InputError
+from palikit.errors import InputError, PaliKitError
 from palikit.masks import Mask
 from palikit.options import GenerationOptions
 from palikit.prediction import Prediction
-from palikit.request import Request
+from palikit.request import Inquiry, Request
 from palikit.results import (
     Answer,
     Box,
@@ -25,13 +27,14 @@ from palikit.results import (
 )
 
 CODES = tuple(range(16))
+REFUSED = InputError("the prompt is too long: shorten it")
 
 
 class FakePredictor:
     """Answers as a `Predictor` does, at once.
 
-    `refuses` names inputs whose batch fails as a whole, `interrupt_at` the number of the call
-    (from 0) that Ctrl-C comes in.
+    `refuses` names inputs that no inquiry gets an answer about, `interrupt_at` the number of the
+    call (from 0) that Ctrl-C comes in.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class FakePredictor:
     ) -> None:
         self.name = name
         self.mask_codec: object | None = None
+        self.model = SimpleNamespace(device=SimpleNamespace(type="none"))
         self.refuses = refuses
         self.interrupt_at = interrupt_at
         self.finds_nothing = finds_nothing
@@ -66,9 +70,34 @@ class FakePredictor:
         self.calls.append([request.input for request in batch])
         self.options = options
         self.frames += [len(request.pictures) for request in batch]
-        if self.refuses & set(self.calls[-1]):
-            raise InputError("the prompt is too long: shorten it")
         return [self._answer(request) for request in batch]
+
+    def outcomes(
+        self,
+        inquiries: Iterable[Inquiry],
+        options: GenerationOptions | None = None,
+        *,
+        batch_size: int | None = None,
+    ) -> Iterator[Prediction[Any] | PaliKitError]:
+        each_ready = (ready for inquiry in inquiries for ready in self._opened(inquiry))
+        while batch := list(islice(each_ready, batch_size or 8)):
+            requests = [each for each in batch if isinstance(each, Request)]
+            answers = iter(self.predict(requests, options)) if requests else iter(())
+            for each in batch:
+                if isinstance(each, PaliKitError):
+                    yield each
+                    continue
+                answer = next(answers)
+                yield REFUSED if each.input in self.refuses else answer
+
+    @staticmethod
+    def _opened(inquiry: Inquiry) -> Iterator[Request | PaliKitError]:
+        for task_for in inquiry.task_fors:
+            try:
+                pictures = inquiry.open()
+                yield Request(pictures, task_for(*pictures[0].size), inquiry.input)
+            except PaliKitError as error:
+                yield error
 
     def _answer(self, request: Request) -> Prediction[Any]:
         picture, task = request.pictures[0], request.task

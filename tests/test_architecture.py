@@ -17,6 +17,7 @@ ROWS: dict[str, int] = {
     "masks": 0,
     "results": 0,
     "scores": 0,
+    "ahead": 0,
     # 1: row 0 and Pillow, no torch
     "config": 1,
     "published": 1,
@@ -32,6 +33,7 @@ ROWS: dict[str, int] = {
     "pictures": 1,
     "video": 1,
     # 2: text, or tensors; never both
+    "compute": 2,
     "tokenizer": 2,
     "model": 2,
     # 3
@@ -42,7 +44,9 @@ ROWS: dict[str, int] = {
     "publishing": 3,
     # 4: token ids only
     "grammar": 4,
+    "choosing": 4,
     "generation": 4,
+    "running_batch": 4,
     "beam_search": 4,
     # 5
     "request": 5,
@@ -50,12 +54,14 @@ ROWS: dict[str, int] = {
     "engine": 5,
     "predictor": 5,
     "loading": 5,
+    "quantizing": 5,
     # 6
     "evaluation": 6,
     "training": 6,
     # 7
     "batch": 7,
     "nano": 7,
+    "serving": 7,
     # 8
     "cli": 8,
 }
@@ -64,8 +70,9 @@ ROWS: dict[str, int] = {
 WITHIN: dict[str, str] = {
     "config_json": "config",
     "fonts": "drawing",
+    "pieces": "tokenizer",
     "pixels": "pictures",
-    "records": "batch",
+    "records": "prediction",
     "sentencepiece_model": "tokenizer",
     "tasks_parsing": "tasks",
     "urls": "pictures",
@@ -81,6 +88,11 @@ HEAVY: dict[str, int] = {
     "huggingface_hub": 3,
     "peft": 3,
     "bitsandbytes": 3,
+    "fastapi": 7,
+    "prometheus_client": 7,
+    "pydantic": 7,
+    "starlette": 7,
+    "uvicorn": 7,
     "click": 8,
     "rich": 8,
 }

@@ -40,7 +40,10 @@ from tests.fake_predictor import FakePredictor, write_animation, write_picture
 from tests.parity.oracle import save_tiny
 
 VERBS = ("caption", "describe", "answer", "ocr", "detect", "segment", "generate")
-COMMANDS = (*VERBS, "data", "finetune", "recipes", "models", "inspect", "convert", "merge", "env")
+COMMANDS = (
+    *(*VERBS, "data", "finetune", "recipes", "evaluate", "benchmarks", "serve"),
+    *("models", "inspect", "convert", "quantize", "merge", "env"),
+)
 SOURCES = Path(__file__).resolve().parents[1] / "src"
 
 
@@ -229,7 +232,7 @@ def test_an_option_before_the_command_is_told_its_place(desk: Desk, arguments: l
     [
         ("train", "finetune"),
         ("Fine-Tune", "finetune"),
-        ("eval", "finetune"),
+        ("eval", "evaluate"),
         ("predict", "caption, describe, answer"),
         ("run", "generate"),
         ("vqa", "answer"),
@@ -938,10 +941,10 @@ def test_errors_made_on_purpose_are_one_sentence(
 def test_a_bug_keeps_its_traceback_and_the_finished_answers(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def predict(*_arguments: object, **_options: object) -> None:
+    def outcomes(*_arguments: object, **_options: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(desk.predictor, "predict", predict)
+    monkeypatch.setattr(desk.predictor, "outcomes", outcomes)
     assert isinstance(desk.run("caption", "a.png").exception, ZeroDivisionError)
 
 

@@ -29,12 +29,15 @@ if TYPE_CHECKING:
         MissingExtraError,
         PaliKitError,
     )
+    from palikit.evaluation.evaluate import evaluate
+    from palikit.evaluation.report import Report
     from palikit.evaluation.validation import make_validation
     from palikit.loading import load
     from palikit.masks import Mask
     from palikit.options import GenerationOptions, LoadOptions
     from palikit.prediction import Prediction
     from palikit.predictor import Predictor
+    from palikit.quantizing import quantize_checkpoint
     from palikit.request import Pictures, Video
     from palikit.results import (
         Answer,
@@ -77,6 +80,7 @@ __all__ = [
     "Predictor",
     "Query",
     "RenderOptions",
+    "Report",
     "Row",
     "RowExamples",
     "Scores",
@@ -87,12 +91,14 @@ __all__ = [
     "TrainOptions",
     "Video",
     "draw",
+    "evaluate",
     "finetune",
     "load",
     "load_rows",
     "make_validation",
     "origin_of",
     "parse",
+    "quantize_checkpoint",
     "render",
     "tasks",
 ]
@@ -109,12 +115,15 @@ _MODULES = {
         "MissingExtraError",
         "PaliKitError",
     ),
+    "evaluation.evaluate": ("evaluate",),
+    "evaluation.report": ("Report",),
     "evaluation.validation": ("make_validation",),
     "loading": ("load",),
     "masks": ("Mask",),
     "options": ("GenerationOptions", "LoadOptions"),
     "prediction": ("Prediction",),
     "predictor": ("Predictor",),
+    "quantizing": ("quantize_checkpoint",),
     "request": ("Pictures", "Video"),
     "results": (
         "Answer",

@@ -25,6 +25,9 @@ MAX_BEAMS = 64
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 
+QuantizedForm = Literal["int8", "int4", "nf4", "fp8"]
+"""How weights are held in fewer bits; see `palikit.quantization`."""
+
 
 def option(default: Any, doc: str, *, is_default_shown: bool = True) -> Any:
     """A dataclass field with its help text, to which the command line adds the default."""
@@ -74,6 +77,11 @@ class LoadOptions:
 
     device: str = option("auto", "Where to run: auto, cpu, cuda, cuda:1, mps.")
     dtype: DType = option("auto", "Precision of the weights; auto keeps the checkpoint's own.")
+    quantize: QuantizedForm | None = option(
+        None,
+        "Hold the weights in fewer bits: int8 (the fastest on a CPU), int4, nf4 or fp8; "
+        "`palikit quantize` does it once for all.",
+    )
     revision: str | None = option(None, "Branch, tag or commit of a model named on the Hub.")
     adapter: str | None = option(
         None,
@@ -103,6 +111,8 @@ class LoadOptions:
 
     def __post_init__(self) -> None:
         _require_one_of(self.dtype, DType, "dtype")
+        if self.quantize is not None:
+            _require_one_of(self.quantize, QuantizedForm, "quantize")
         _require_one_of(self.resize, Resize, "resize")
         _require_one_of(self.coordinates, Coordinates, "coordinates")
         _require_one_of(self.mask_edges, MaskEdges, "mask_edges")
@@ -126,3 +136,90 @@ def _require_in(low: int, got: int, high: int, name: str) -> None:
 def _require(holds: bool, name: str, got: object, expected: str) -> None:  # noqa: FBT001
     if not holds:
         raise InputError(f"{name} is {got!r}: it must be {expected}")
+
+
+@dataclass(frozen=True)
+class ServeOptions:
+    """Who may ask a server, how much at a time, and how long it tries."""
+
+    host: str = option(
+        "127.0.0.1", "Address to listen on; 0.0.0.0 for every network this machine is in."
+    )
+    port: int = option(8000, "Port to listen on; 0 for any that is free.")
+    served_name: str | None = option(
+        None, "What clients call the model; by default its name, or the last part of its path."
+    )
+    api_keys: str | None = option(
+        None,
+        "File of API keys, a line each: the key, or a name and the key. Keys in PALIKIT_API_KEYS, "
+        "separated by commas, count too. With none, whoever reaches the port may ask.",
+    )
+    allowed_hosts: str | None = option(
+        None,
+        "Names, separated by commas, that requests may call this server by. By default any, but "
+        "only names of this machine itself where it listens to nobody else.",
+    )
+    requests_per_minute: int | None = option(
+        None, "Requests a key may make in a minute; without keys, an address. Unbounded if not set."
+    )
+    max_queue: int = option(64, "Requests that wait at most; further ones are told to come later.")
+    max_batch: int = option(16, "Requests whose texts are written together at most.")
+    image_cache_mib: int = option(
+        256, "Memory for the features of pictures that may be asked about again; 0 for none."
+    )
+    max_connections: int = option(512, "Connections open at a time.")
+    max_request_mib: int = option(32, "Largest body of a request.")
+    max_pending_mib: int = option(
+        1024, "Memory for bodies and decoded pictures of all requests in hand together."
+    )
+    max_pixels: int = option(50_000_000, "Pixels of all pictures of a request together.")
+    max_pictures: int = option(16, "Pictures of a request.")
+    max_prompt_tokens: int = option(512, "Tokens of a prompt, those of its pictures not counted.")
+    max_output_tokens: int = option(1024, "Tokens that a request may ask for.")
+    max_choices: int = option(4, "Answers that a request may ask for (n).")
+    request_timeout: float = option(
+        120.0, "Seconds from the last byte of a request to its answer's end."
+    )
+    upload_timeout: float = option(
+        30.0, "Seconds for the body of a request to arrive, and for an answer's bytes to be taken."
+    )
+    drain_timeout: float = option(
+        60.0, "Seconds that SIGTERM leaves to the requests that are being answered."
+    )
+    allow_url_hosts: str | None = option(
+        None,
+        "Hosts, separated by commas, that pictures are fetched from when a request gives an "
+        "address; never from private addresses. None by default.",
+    )
+    label_studio_url: str | None = option(
+        None,
+        "Label Studio whose pictures are fetched for /predict, such as http://localhost:8080; its "
+        "token is taken from LABEL_STUDIO_API_KEY.",
+    )
+    log_prompts: bool = option(default=False, doc="Write prompts and answers to the log.")
+
+    def __post_init__(self) -> None:
+        _require(bool(self.host), "host", self.host, "a name or address")
+        _require_in(0, self.port, 65_535, "port")
+        for name, low, high in _SERVE_RANGES:
+            _require_in(low, getattr(self, name), high, name)
+        if self.requests_per_minute is not None:
+            _require_in(1, self.requests_per_minute, 10**6, "requests_per_minute")
+        for name in ("request_timeout", "upload_timeout", "drain_timeout"):
+            value = getattr(self, name)
+            _require(0 < value <= 86_400, name, value, "above 0 and at most a day")
+
+
+_SERVE_RANGES = (
+    ("max_queue", 1, 100_000),
+    ("max_batch", 1, 1024),
+    ("image_cache_mib", 0, 2**20),
+    ("max_connections", 1, 65_536),
+    ("max_request_mib", 1, 4096),
+    ("max_pending_mib", 1, 2**20),
+    ("max_pixels", 1, 2**32 - 1),
+    ("max_pictures", 1, 512),
+    ("max_prompt_tokens", 1, MAX_NEW_TOKENS),
+    ("max_output_tokens", 1, MAX_NEW_TOKENS),
+    ("max_choices", 1, 128),
+)

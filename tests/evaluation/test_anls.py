@@ -1,18 +1,13 @@
-"""ANLS by hand, against its golden figures and against a plain table of edits."""
+"""ANLS by hand and against a plain table of edits."""
 
-import json
+import random
 import sys
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from palikit.errors import MissingExtraError
 from palikit.evaluation.metrics.anls import anls, answer_anls, infovqa_answers
-from tests.conftest import shared
-
-texts = st.text(alphabet="abB 猫", max_size=8)
 
 
 @pytest.fixture(autouse=True)
@@ -29,41 +24,32 @@ def edits(a: str, b: str) -> int:
     return table[-1][-1]
 
 
-@settings(max_examples=1000, deadline=None)
-@given(texts, st.lists(texts, min_size=1, max_size=3))
-def test_it_is_the_nearest_truth_by_a_plain_table_of_edits(text: str, truths: list[str]) -> None:
-    for inclusive in (False, True):
-        best = 0.0
-        for truth in truths:
-            longer = max(len(text), len(truth))
-            twice = 2 * edits(text.lower(), truth.lower())
-            if twice < longer or (inclusive and twice == longer) or not longer:
-                best = max(best, 1 - twice / 2 / max(longer, 1))
-        assert answer_anls(text, truths, inclusive=inclusive) == pytest.approx(best, abs=1e-12)
+def anls_differences(cases: int) -> Iterator[float]:
+    """Of one to three truths, with the threshold left out and counted in."""
+    chance = random.Random(0)
+
+    def text() -> str:
+        return "".join(chance.choices("abB 猫", k=chance.randint(0, 8)))
+
+    for _ in range(cases):
+        answer, truths = text(), [text() for _ in range(chance.randint(1, 3))]
+        for inclusive in (False, True):
+            value = answer_anls(answer, truths, inclusive=inclusive)
+            yield abs(value - slow_anls(answer, truths, inclusive))
 
 
-@pytest.mark.parametrize(
-    ("name", "options"),
-    [
-        ("anls_lower_lt", {}),
-        ("anls_lower_le", {"inclusive": True}),
-        ("anls_case_lt", {"ignore_case": False}),
-        ("anls_official_strip_lower_lt", {"ignore_space": True}),
-    ],
-)
-def test_the_golden_figures_of_receipts_come_out(name: str, options: dict[str, Any]) -> None:
-    cases = json.loads(shared("golden", "anls_sroie", "cases.json").read_text())
-    rows = cases["rows"]
-    score = anls([row["prediction"] for row in rows], [row["targets"] for row in rows], **options)
-    assert len(score.per_example) == 239
-    assert score.per_example == pytest.approx([row[name] for row in rows], abs=1e-12)
-    assert score.value == pytest.approx(cases["summary"][name], abs=1e-10)
+def slow_anls(answer: str, truths: list[str], inclusive: bool) -> float:
+    best = 0.0
+    for truth in truths:
+        longer = max(len(answer), len(truth))
+        twice = 2 * edits(answer.lower(), truth.lower())
+        if twice < longer or (inclusive and twice == longer) or not longer:
+            best = max(best, 1 - twice / 2 / max(longer, 1))
+    return best
 
 
-def test_the_published_figure_of_the_eight_golden_pairs_comes_out() -> None:
-    cases = json.loads(shared("golden", "anls_chartqa_pix2struct", "cases.json").read_text())
-    score = anls(cases["predictions"], cases["targets"], inclusive=True)
-    assert 100 * score.value == pytest.approx(cases["published"]["anls"], abs=1e-10)
+def test_it_is_the_nearest_truth_by_a_plain_table_of_edits() -> None:
+    assert max(anls_differences(1_000)) < 1e-12
 
 
 def test_an_answer_that_is_half_wrong_earns_nothing() -> None:

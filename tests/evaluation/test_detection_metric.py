@@ -1,11 +1,8 @@
 """Average precision: golden figures, edges, intervals; `test_detection_official` has the rest."""
 
-import json
 import logging
 import math
 import sys
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +10,6 @@ import pytest
 from palikit.errors import InputError, MissingExtraError
 from palikit.evaluation.metrics.coco_evaluator import Matching, match_classes
 from palikit.evaluation.metrics.detection import (
-    DetectionScores,
     average_precision,
     average_precision_score,
     false_reports,
@@ -22,113 +18,6 @@ from palikit.evaluation.metrics.detection import (
 from palikit.evaluation.metrics.objects import PictureObjects, TrueObject
 from palikit.masks import Mask
 from palikit.results import Box, Detection, Segment
-from tests.conftest import shared
-
-
-def box_of(x: float, y: float, width: float, height: float) -> Box:
-    return Box(x, y, x + width, y + height)
-
-
-def from_coco(
-    truth: dict[str, Any], results: list[dict[str, Any]], *, masks: bool = False
-) -> list[PictureObjects]:
-    """The same case as our metrics take it; labels are category ids as text."""
-    sizes = {image["id"]: (image["width"], image["height"]) for image in truth["images"]}
-
-    def mask(segmentation: Any, image_id: int) -> Mask:
-        from pycocotools import mask as coco_mask
-
-        width, height = sizes[image_id]
-        if isinstance(segmentation, list):
-            parts = coco_mask.frPyObjects(segmentation, height, width)
-            segmentation = coco_mask.merge(parts)
-        return Mask.from_rle(segmentation)
-
-    pictures = []
-    for image_id in sorted(sizes):
-        true = tuple(
-            TrueObject(
-                str(each["category_id"]),
-                box_of(*each["bbox"]),
-                mask(each["segmentation"], image_id) if masks else None,
-                crowd=bool(each.get("iscrowd")),
-                area=each["area"],
-            )
-            for each in truth["annotations"]
-            if each["image_id"] == image_id
-        )
-        found = tuple(
-            Segment(
-                Box(0, 0, 1, 1),
-                str(each["category_id"]),
-                (0,) * 16,
-                mask(each["segmentation"], image_id),
-                each["score"],
-            )
-            if masks
-            else Detection(box_of(*each["bbox"]), str(each["category_id"]), each["score"])
-            for each in results
-            if each["image_id"] == image_id
-        )
-        pictures.append(PictureObjects(true, found))
-    return pictures
-
-
-def figures(scores: DetectionScores) -> list[float]:
-    """In COCO's order, without the recall of few detections; -1 as there for what is undefined."""
-    values = (
-        *(scores.ap, scores.ap50, scores.ap75),
-        *(scores.ap_small, scores.ap_medium, scores.ap_large),
-        *(scores.recall, scores.recall_small, scores.recall_medium, scores.recall_large),
-    )
-    return [-1.0 if value is None else value for value in values]
-
-
-def all_twelve(pictures: list[PictureObjects], **options: Any) -> list[float | None]:
-    """The figures of COCO's printout, in its order."""
-    scores = figures(average_precision(pictures, **options))
-    few = [average_precision(pictures, max_detections=n, **options).recall for n in (1, 10)]
-    return [*scores[:6], *few, *scores[6:]]
-
-
-def test_all_golden_figures_of_cocos_boxes_are_reproduced() -> None:
-    folder = shared("golden", "coco_ap")
-    expected = json.loads((folder / "expected.json").read_text())
-    pictures = from_coco(*golden(folder, "bbox"))
-    assert all_twelve(pictures) == pytest.approx(expected["bbox"], abs=1e-9)
-
-
-def test_without_confidences_the_order_of_the_answers_decides_as_in_the_golden_figures() -> None:
-    folder = shared("golden", "coco_ap")
-    expected = json.loads((folder / "expected.json").read_text())
-    figures = all_twelve(from_coco(*golden(folder, "bbox")), confidence="constant")
-    assert figures == pytest.approx(expected["bbox_all_scores_1"], abs=1e-9)
-    assert figures[0] == pytest.approx(0.5138, abs=5e-5)
-
-
-def test_all_golden_figures_of_cocos_masks_are_reproduced() -> None:
-    folder = shared("golden", "coco_ap")
-    expected = json.loads((folder / "expected.json").read_text())
-    pictures = from_coco(*golden(folder, "segm"), masks=True)
-    assert all_twelve(pictures, shape="mask") == pytest.approx(expected["segm"], abs=1e-9)
-
-
-def test_all_published_figures_of_padillas_boxes_are_reproduced() -> None:
-    folder = shared("golden", "coco_ap")
-    truth = json.loads((folder / "rafael_sampled_gts.json").read_text())
-    results = json.loads((folder / "rafael_sampled_bbox_results.json").read_text())["annotations"]
-    for each in truth["annotations"]:
-        each["area"] = each["bbox"][2] * each["bbox"][3]
-    published = [0.503647, 0.696973, 0.571667, 0.593252, 0.557991, 0.489363]
-    published += [0.386813, 0.593680, 0.595353, 0.654764, 0.603130, 0.553744]
-    # Printed with six digits.
-    assert all_twelve(from_coco(truth, results)) == pytest.approx(published, abs=1e-6)
-
-
-def golden(folder: Path, kind: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    truth = json.loads((folder / "instances_val2014_100.json").read_text())
-    name = f"instances_val2014_fake{kind}100_results.json"
-    return truth, json.loads((folder / name).read_text())
 
 
 def square(x: float, side: float = 10) -> Box:

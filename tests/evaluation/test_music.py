@@ -1,10 +1,12 @@
 """Error rates of **kern, by hand and beside the plain edit distance."""
 
 import random
+from collections.abc import Iterator
 
 import pytest
 
 from palikit.errors import InputError
+from palikit.evaluation.metrics.edits import edit_distance
 from palikit.evaluation.metrics.music import (
     kern_character_error_rate,
     kern_characters,
@@ -13,7 +15,7 @@ from palikit.evaluation.metrics.music import (
     kern_symbol_error_rate,
     kern_symbols,
 )
-from palikit.evaluation.metrics.text import edit_distance
+from tests.evaluation.agreement import SIZES, apart
 
 pytest.importorskip("rapidfuzz")
 
@@ -60,14 +62,15 @@ def test_rates_are_of_the_corpus_not_means_of_examples() -> None:
     assert score.interval[0] <= 25.0 <= score.interval[1]
 
 
-def test_rates_are_those_of_the_plain_edit_distance() -> None:
+def kern_differences(cases: int) -> Iterator[float]:
+    """Of all three rates, of corpora of twenty texts and of each text alone."""
     rng = random.Random(7)
     rates = {
         kern_characters: kern_character_error_rate,
         kern_symbols: kern_symbol_error_rate,
         kern_lines: kern_line_error_rate,
     }
-    for _ in range(50):
+    for _ in range(cases // 20):
         answers, truths = (
             ["".join(rng.choices("4cC# \t\n<bt>", k=rng.randrange(1, 25))) for _ in range(20)]
             for _ in range(2)
@@ -77,9 +80,14 @@ def test_rates_are_those_of_the_plain_edit_distance() -> None:
             edits = [edit_distance(cut(a), cut(b)) for a, b in zip(answers, truths, strict=True)]
             lengths = [len(cut(each)) for each in truths]
             score = rate(answers, truths)
-            assert score.value == pytest.approx(100 * sum(edits) / sum(lengths))
+            yield abs(score.value - 100 * sum(edits) / sum(lengths))
             each = [100 * e / max(n, 1) for e, n in zip(edits, lengths, strict=True)]
-            assert score.per_example == pytest.approx(each)
+            yield apart(score.per_example, each)
+
+
+@pytest.mark.parametrize("cases", SIZES)
+def test_rates_are_those_of_the_plain_edit_distance(cases: int) -> None:
+    assert max(kern_differences(cases)) < 1e-9
 
 
 def test_nothing_to_score_is_refused() -> None:

@@ -1,6 +1,7 @@
 """HierText's protocol by hand, and beside a slow one that counts pixels."""
 
 import random
+from collections.abc import Iterator
 
 import pytest
 
@@ -13,6 +14,7 @@ from palikit.evaluation.metrics.ocr_words import (
     ocr_spotting,
 )
 from palikit.results import Box
+from tests.evaluation.agreement import SIZES, apart
 
 pytest.importorskip("shapely")
 
@@ -58,19 +60,21 @@ def random_words(rng: random.Random, legible: float) -> list[Word]:
     ]
 
 
-def test_counts_are_those_of_the_slow_protocol() -> None:
+def word_differences(cases: int) -> Iterator[float]:
+    """Of hits, counts and IoUs, with texts and without."""
     rng = random.Random(8)
-    hits = 0
-    for _ in range(1000):
+    for _ in range(cases):
         truth = random_words(rng, 0.7)
         found = random_words(rng, 1.0) + [each for each in truth if rng.random() < 0.3]
         for with_text in (True, False):
             match = match_words(found, truth, with_text=with_text)
-            expected = slow_counts(found, truth, with_text)
-            assert (match.hits, match.found, match.true) == expected[:3]
-            assert match.overlap == pytest.approx(expected[3])
-            hits += match.hits
-    assert hits > 500
+            counts = (match.hits, match.found, match.true, match.overlap)
+            yield apart(counts, slow_counts(found, truth, with_text))
+
+
+@pytest.mark.parametrize("cases", SIZES)
+def test_counts_are_those_of_the_slow_protocol(cases: int) -> None:
+    assert max(word_differences(cases)) < 1e-9
 
 
 def test_reading_needs_the_exact_text_and_finding_does_not() -> None:

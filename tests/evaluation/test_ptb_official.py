@@ -1,7 +1,7 @@
 """The PTB tokens beside those of the Java program in pycocoevalcap, on generated captions."""
 
-import csv
 import importlib.util
+import itertools
 import random
 import shutil
 import subprocess
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from palikit.evaluation.metrics.ptb import PUNCTUATION, tokenize
-from tests.conftest import shared
+from tests.evaluation.golden_cases import audio_captions
 
 WORDS_TEXT = (
     "a man woman dogs sitting on the table with in front of red bus standing near people playing "
@@ -68,48 +68,68 @@ def cased(word: str, chance: random.Random) -> str:
     return chance.choice([word, word, word, word.upper(), word.capitalize()])
 
 
-def test_captions_of_ordinary_kinds_have_the_same_tokens(tmp_path: Path) -> None:
+def ordinary(count: int) -> list[str]:
+    """Captions of ordinary words, numbers and signs, joined in ordinary and odd ways."""
     chance = random.Random(20)
-    made = [
+    return [
         "".join(
             cased(chance.choice(WORDS), chance) + chance.choice(JOINTS)
             for _ in range(chance.randint(3, 14))
         )
-        for _ in range(6_000)
+        for _ in range(count)
     ]
-    assert differences(made, tmp_path) == []
 
 
-@pytest.mark.parametrize(
-    ("letters", "longest"),
-    [
-        ("abcdeABDE  0123..,,--''\"/&$%()!?:;@#_", 12),
-        ("0123456789    --..,/()+a", 16),
-        ("aB1é-/.'&ns_,: \"", 9),
-        ("aßçłøżČאبहिंกำ中あ가٣५ -'.,", 10),
-    ],
+def jumbled(letters: str, longest: int, count: int) -> list[str]:
+    chance = random.Random(21)
+    return ["".join(chance.choices(letters, k=chance.randint(2, longest))) for _ in range(count)]
+
+
+def signs(count: int) -> list[str]:
+    """Characters of all scripts in and between words; above 1,500 by chance."""
+    breaks = {0x0A, 0x0B, 0x0C, 0x0D, 0x85, 0x2028, 0x2029}
+    codes = [c for c in range(1, 0x10000) if not 0xD800 <= c < 0xE000 and c not in breaks]
+    first = count // 4
+    chosen = codes[:first] + random.Random(22).sample(codes[first:], count - first)
+    return [f"a{sign}b {sign} 1{sign}2 c{sign} d" for sign in map(chr, chosen)]
+
+
+def real() -> list[str]:
+    """All captions of the golden cases, answers and references."""
+    pairs = [audio_captions(number) for number in (1, 2)]
+    return [
+        text for answers, references in pairs for text in (*answers, *itertools.chain(*references))
+    ]
+
+
+JUMBLES = (
+    ("abcdeABDE  0123..,,--''\"/&$%()!?:;@#_", 12),
+    ("0123456789    --..,/()+a", 16),
+    ("aB1é-/.'&ns_,: \"", 9),
+    ("aßçłøżČאبहिंกำ中あ가٣५ -'.,", 10),
 )
+
+
+@pytest.mark.parametrize("count", [500, pytest.param(6_000, marks=pytest.mark.parity)])
+def test_captions_of_ordinary_kinds_have_the_same_tokens(count: int, tmp_path: Path) -> None:
+    assert differences(ordinary(count), tmp_path) == []
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(("letters", "longest"), JUMBLES)
 def test_letters_in_any_order_have_the_same_tokens(
     letters: str, longest: int, tmp_path: Path
 ) -> None:
-    chance = random.Random(21)
-    made = ["".join(chance.choices(letters, k=chance.randint(2, longest))) for _ in range(3_000)]
-    # Rare forms may differ, such as a phone number in a web address; captions have none of them.
-    assert len(differences(made, tmp_path)) <= 5
+    assert differences(jumbled(letters, longest, 3_000), tmp_path) == []
 
 
+@pytest.mark.parity
 def test_characters_of_all_scripts_are_taken_for_the_same(tmp_path: Path) -> None:
-    breaks = {0x0A, 0x0B, 0x0C, 0x0D, 0x85, 0x2028, 0x2029}
-    codes = [c for c in range(1, 0x10000) if not 0xD800 <= c < 0xE000 and c not in breaks]
-    chosen = codes[:1_500] + random.Random(22).sample(codes, 4_000)
-    forms = [f"a{sign}b {sign} 1{sign}2 c{sign} d" for sign in map(chr, chosen)]
-    assert differences(forms, tmp_path) == []
+    assert differences(signs(6_000), tmp_path) == []
 
 
+@pytest.mark.parity
 def test_real_captions_have_the_same_tokens(tmp_path: Path) -> None:
-    captions: list[str] = []
-    for name in ("aac_example_1.csv", "aac_example_2.csv"):
-        with shared("golden", "caption_small", name).open(encoding="utf-8", newline="") as file:
-            captions += [each for row in csv.reader(file) for each in row]
-    assert len(captions) > 8_000
+    captions = real()
+    assert len(captions) == 8_256
     assert differences(captions, tmp_path) == []

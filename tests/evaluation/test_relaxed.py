@@ -1,13 +1,11 @@
-"""Relaxed accuracy by hand and against its golden figure."""
+"""Relaxed accuracy by hand."""
 
-import json
+import random
+from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from palikit.evaluation.metrics.relaxed import is_relaxed, relaxed_accuracy
-from tests.conftest import shared
 
 
 @pytest.mark.parametrize(
@@ -38,17 +36,19 @@ def test_numbers_may_be_off_by_a_twentieth(answer: str, truth: str, right: bool)
     assert is_relaxed(answer, truth) is right
 
 
-@settings(max_examples=1000, deadline=None)
-@given(st.integers(-10_000, 10_000).filter(bool), st.integers(-10_000, 10_000))
-def test_integers_are_right_within_a_twentieth(truth: int, answer: int) -> None:
-    if 20 * abs(answer - truth) != abs(truth):
-        assert is_relaxed(str(answer), str(truth)) == (20 * abs(answer - truth) < abs(truth))
+def relaxed_differences(cases: int) -> Iterator[float]:
+    """Of whole numbers near each other, by whole numbers; exactly a twentieth is left open."""
+    chance = random.Random(0)
+    for _ in range(cases):
+        truth = chance.choice([-1, 1]) * chance.randint(1, 10_000)
+        answer = truth + round(chance.gauss(0, 0.06) * truth)
+        apart = 20 * abs(answer - truth) - abs(truth)
+        if apart:
+            yield abs(float(is_relaxed(str(answer), str(truth))) - float(apart < 0))
 
 
-def test_the_published_figure_of_the_eight_golden_pairs_comes_out() -> None:
-    cases = json.loads(shared("golden", "anls_chartqa_pix2struct", "cases.json").read_text())
-    figure = relaxed_accuracy(cases["predictions"], cases["targets"]).value
-    assert 100 * figure == cases["published"]["relaxed_accuracy"] == 62.5
+def test_integers_are_right_within_a_twentieth() -> None:
+    assert max(relaxed_differences(1_000)) == 0
 
 
 def test_human_and_augmented_questions_count_alike() -> None:

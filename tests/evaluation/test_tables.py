@@ -1,42 +1,22 @@
-"""TEDS and S-TEDS: the published figures, a slow tree distance, and answers that are no tables."""
+"""TEDS and S-TEDS by hand, beside a slow tree distance, and of answers that are no tables."""
 
-import json
 import random
-import time
+from collections.abc import Iterator
 from functools import cache
 
 import pytest
 
 from palikit.errors import InputError
+from palikit.evaluation.metrics.edits import edit_distance
 from palikit.evaluation.metrics.table_html import read_table
 from palikit.evaluation.metrics.tables import Node, teds, teds_of_table, tree_distance, tree_of
-from palikit.evaluation.metrics.text import edit_distance
-from tests.conftest import shared
+from tests.evaluation.agreement import SIZES
 from tests.evaluation.table_examples import random_table
 
 pytest.importorskip("apted")
 pytest.importorskip("rapidfuzz")
 
 TABLE = "<table><tr><td>x</td><td>y</td></tr></table>"
-
-
-def test_the_published_figures_of_pubtabnet_come_out() -> None:
-    expected = json.loads(shared("golden", "teds", "expected.json").read_text())
-    answers = json.loads(shared("golden", "teds", "sample_pred.json").read_text())
-    truths = json.loads(shared("golden", "teds", "sample_gt.json").read_text())
-    names = list(answers)
-    found, right = [answers[each] for each in names], [truths[each]["html"] for each in names]
-    score = teds(found, right)
-    published = [expected["published_TEDS"][each] for each in names]
-    assert score.per_example == pytest.approx(published, abs=1e-12)
-    assert score.value == pytest.approx(expected["mean_TEDS"], abs=1e-12)
-    assert score.interval[0] < score.value < score.interval[1]
-    structure = teds(found, right, structure_only=True)
-    assert structure.value == pytest.approx(expected["mean_S_TEDS"], abs=1e-12)
-    assert score.invalid == structure.invalid == 0
-    single = expected["single"]
-    alone = teds_of_table(single["pred"], single["true"])
-    assert alone == pytest.approx(single["published_TEDS"], abs=1e-12)
 
 
 def plain_distance(first: Node, second: Node) -> float:
@@ -66,9 +46,9 @@ def plain_distance(first: Node, second: Node) -> float:
     return distance((first,), (second,))
 
 
-def test_the_tree_distance_is_that_of_the_definition() -> None:
+def tree_differences(cases: int) -> Iterator[float]:
     rng = random.Random(0)
-    for _ in range(1000):
+    for _ in range(cases):
         first, second = (
             tree_of(
                 read_table(random_table(rng, rows=3, cells=4, odd=0)),
@@ -76,7 +56,12 @@ def test_the_tree_distance_is_that_of_the_definition() -> None:
             )
             for _ in range(2)
         )
-        assert tree_distance(first, second) == pytest.approx(plain_distance(first, second))
+        yield abs(tree_distance(first, second) - plain_distance(first, second))
+
+
+@pytest.mark.parametrize("cases", SIZES)
+def test_the_tree_distance_is_that_of_the_definition(cases: int) -> None:
+    assert max(tree_differences(cases)) < 1e-9
 
 
 def test_tags_in_cells_count_as_elements_and_as_single_symbols() -> None:
@@ -130,10 +115,9 @@ def test_an_answer_that_is_no_table_or_too_large_counts_as_wrong_and_invalid(ans
     "unit", ["<", "</", "<!--", "<![", "<a<", '<a b="', "&", "<?", "<a a=b ", "</td"]
 )
 @pytest.mark.parametrize("end", ["", ">"])
-def test_any_text_is_read_in_linear_time(unit: str, end: str) -> None:
-    begun = time.process_time()
+def test_a_long_text_of_any_kind_is_read_to_its_end(unit: str, end: str) -> None:
+    # Whatever is read more than once a character takes hours here.
     teds_of_table("<table><tr><td>" + unit * (190_000 // len(unit)) + end, TABLE)
-    assert time.process_time() - begun < 3
 
 
 def test_any_text_gets_a_score() -> None:

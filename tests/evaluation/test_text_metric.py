@@ -1,14 +1,16 @@
 """Edits, rates and equality of texts, against other implementations and by hand."""
 
 import json
+import random
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from palikit.evaluation.metrics.edits import edit_distance
 from palikit.evaluation.metrics.text import (
     character_error_rate,
-    edit_distance,
     exact_match,
     similarity,
     text_similarity,
@@ -24,6 +26,25 @@ def test_the_distance_is_that_of_rapidfuzz(a: str, b: str) -> None:
     distance = pytest.importorskip("rapidfuzz.distance").Levenshtein.distance
     assert edit_distance(a, b) == distance(a, b)
     assert edit_distance(a.split(), b.split()) == distance(a.split(), b.split())
+
+
+def rate_differences(cases: int) -> Iterator[float]:
+    """CER and WER beside jiwer, over corpora of ten texts."""
+    jiwer = pytest.importorskip("jiwer")
+    chance = random.Random(0)
+
+    def text() -> str:
+        return "x" + "".join(chance.choices("ab é猫", k=chance.randint(0, 12)))
+
+    for _ in range(cases // 10):
+        found, right = ([text() for _ in range(10)] for _ in range(2))
+        answers = [[each] for each in right]
+        yield abs(character_error_rate(found, answers).rate - jiwer.cer(right, found))
+        yield abs(word_error_rate(found, answers).rate - jiwer.wer(right, found))
+
+
+def test_rates_are_those_of_jiwer() -> None:
+    assert max(rate_differences(1_000)) < 1e-12
 
 
 @given(texts, texts)

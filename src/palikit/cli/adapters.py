@@ -45,11 +45,17 @@ def merge(ctx: click.Context, model: str, adapter: str, output: str) -> None:
 
     from palikit.adapters import changes_nothing, find_source, merge_adapter
     from palikit.checkpoints import load_checkpoint, save_checkpoint
+    from palikit.checkpoints.stored_form import require_float
     from palikit.loading import mask_codec_of, pick_dtype, tokenizer_of
 
     source = find_source(model, options.revision, adapter)
     if source.adapter is None:
         raise InputError(f"{adapter} is no adapter: give a folder with adapter_config.json")
+    require_float(
+        source.path,
+        "merge into the float checkpoint it was made from, and quantise the merged model "
+        "(palikit quantize)",
+    )
     checkpoint = load_checkpoint(
         source.path, dtype=pick_dtype(options.dtype), device=torch.device("cpu")
     )

@@ -1,8 +1,9 @@
 """A verb at work: check what can be checked, load the model, ask, and let nothing finished go."""
 
 import sys
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import closing
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,18 @@ from palikit.batch import (
     finished_inputs,
     input_key,
 )
-from palikit.cli.command import INTERRUPTED, in_options, is_terminal, remark, visible
-from palikit.cli.options import RunOptions, read_options
+from palikit.cli.command import (
+    INTERRUPTED,
+    in_options,
+    is_terminal,
+    remark,
+    visible,
+    warnings_as_remarks,
+)
+from palikit.cli.options import RunOptions, is_typed, read_options
 from palikit.cli.output import Output, format_of, open_output
 from palikit.cli.progress import Progress, progress_of
-from palikit.cli.remarks import remarks_before, remarks_on
+from palikit.cli.remarks import remarks_before, remarks_on, remarks_on_model
 from palikit.cli.saving import Drawings, is_finished, keep_inputs
 from palikit.cli.several import check_outputs, layout_of
 from palikit.errors import InputError, PaliKitError
@@ -101,10 +109,15 @@ def ask(
             elif is_terminal(sys.stderr) and not options.quiet:
                 remark(f"loading {name}")
             predictor = load_predictor(name, loading)
+            if not options.quiet:
+                for line in remarks_on_model(predictor, loading):
+                    remark(line)
             has_masks = question.task in ("segment", "refer")
             if has_masks and predictor.mask_codec is None and not options.quiet:
                 remark(_NO_MASKS)
-            run.answer(predictor, questions)
+            # Where none was typed, pictures of many tokens go fewer together.
+            batch_size = options.batch_size if is_typed(ctx, "batch_size") else None
+            run.answer(predictor, questions, batch_size)
         else:
             run.end(is_whole=True)
     ctx.exit(run.exit_code)
@@ -114,12 +127,8 @@ def load_predictor(model: str, options: LoadOptions) -> "Predictor":
     """The model; everything before this is quick."""
     from palikit.loading import load_with
 
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always", UserWarning)
-        predictor = load_with(model, options)
-    for each in told:
-        remark(str(each.message))
-    return predictor
+    with warnings_as_remarks():
+        return load_with(model, options)
 
 
 class _Run:
@@ -159,7 +168,9 @@ class _Run:
             except PaliKitError as error:
                 self._take_failure(Failure(source.name, error))
 
-    def answer(self, predictor: "Predictor", questions: Sequence[Question]) -> None:
+    def answer(
+        self, predictor: "Predictor", questions: Sequence[Question], batch_size: int | None
+    ) -> None:
         """Ask about what is left, and write down each answer when it is there."""
         is_whole = False
         try:
@@ -169,34 +180,33 @@ class _Run:
                 is_quiet=self._options.quiet or not self._found.many,
                 writes_to_stdout=self._layout.is_streamed and self._options.output_file is None,
             ) as progress:
-                for answers in self._answers(predictor, questions):
-                    for answer, question in zip(answers, questions, strict=True):
-                        self._take(answer, question, progress)
-                    progress.advance()
+                self._take_each(predictor, questions, batch_size, progress)
             is_whole = True
         except KeyboardInterrupt:
             self.exit_code = INTERRUPTED
         finally:
             self.end(is_whole=is_whole)
 
-    def _answers(
-        self, predictor: "Predictor", questions: Sequence[Question]
-    ) -> Iterator[tuple[Prediction[Any] | Failure, ...]]:
-        """The answers to all questions about one input after another."""
-        size = self._options.batch_size
-        for start in range(0, len(self.todo), size):
-            columns = [
-                answer_each(
-                    predictor,
-                    self.todo[start : start + size],
-                    question.task_for,
-                    self._generation,
-                    batch_size=size,
-                    frames=self._options.frames,
-                )
-                for question in questions
-            ]
-            yield from zip(*columns, strict=True)
+    def _take_each(
+        self,
+        predictor: "Predictor",
+        questions: Sequence[Question],
+        batch_size: int | None,
+        progress: Progress,
+    ) -> None:
+        answers = answer_each(
+            predictor,
+            self.todo,
+            [question.task_for for question in questions],
+            self._generation,
+            batch_size=batch_size,
+            frames=self._options.frames,
+        )
+        with closing(answers):  # so that no thread is left at work
+            for answer, question in zip(answers, cycle(questions), strict=False):
+                self._take(answer, question, progress)
+                if question is questions[-1]:
+                    progress.advance()
 
     def end(self, *, is_whole: bool) -> None:
         """Write what is still to be written, and say what has become of the run."""

@@ -4,8 +4,9 @@ import errno
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from difflib import get_close_matches
 from types import MappingProxyType
@@ -15,7 +16,7 @@ import click
 
 from palikit.cli.options import RunOptions
 from palikit.errors import PaliKitError
-from palikit.options import GenerationOptions, LoadOptions
+from palikit.options import GenerationOptions, LoadOptions, ServeOptions
 from palikit.train_options import LoraOptions, LossOptions, TrainOptions
 
 LABELS_SECTION = "From labels to texts, for data that are no rows yet"
@@ -35,7 +36,7 @@ _SECTIONS = (
     ("Generation", GenerationOptions),
     ("Loading the model", LoadOptions),
 )
-_OPTIONS = (*(cls for _, cls in _SECTIONS), TrainOptions, LossOptions, LoraOptions)
+_OPTIONS = (*(cls for _, cls in _SECTIONS), TrainOptions, LossOptions, LoraOptions, ServeOptions)
 
 
 def names_of(*classes: type) -> tuple[str, ...]:
@@ -216,6 +217,16 @@ def write_examples(command: click.Command, formatter: click.HelpFormatter) -> No
 def remark(text: str) -> None:
     """One line for the person at the terminal, apart from the answers."""
     click.echo(f"palikit: {visible(text)}", err=True)
+
+
+@contextmanager
+def warnings_as_remarks() -> Iterator[None]:
+    """What is done inside says its warnings as remarks, at its end."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", UserWarning)
+        yield
+    for each in told:
+        remark(str(each.message))
 
 
 def is_terminal(stream: TextIO | None) -> bool:

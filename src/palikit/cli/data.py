@@ -11,6 +11,7 @@ import click
 from palikit.cli.command import Command, remark, write_examples
 from palikit.cli.data_check import check, show
 from palikit.cli.data_model import outline_encoder
+from palikit.cli.data_scenes import scenes
 from palikit.cli.options import options_of, read_options
 from palikit.data.options import ConvertOptions, Format, RenderOptions
 from palikit.errors import InputError, counted
@@ -219,5 +220,5 @@ def _tell_written(written: "Sequence[Written]", rows: "Rows", turned: int) -> No
         )
 
 
-for _command in (check, show):
+for _command in (check, show, scenes):
     data.add_command(_command)

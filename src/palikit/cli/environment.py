@@ -65,7 +65,11 @@ def _torch_rows() -> Iterator[tuple[str, str]]:
 
     yield "torch", f"{torch.__version__}, {torch.get_num_threads()} threads"
     yield "CUDA of torch", str(torch.version.cuda or "none")
+    from palikit.compute import cpu_dtypes, has_integer_products
+
     yield "CPU kernels", torch.backends.cpu.get_cpu_capability()
+    names = [str(dtype).removeprefix("torch.") for dtype in cpu_dtypes()]
+    yield "CPU computes in", ", ".join([*names, *(["int8"] if has_integer_products() else [])])
     count = torch.cuda.device_count()
     for index in range(count):
         gpu = torch.cuda.get_device_properties(index)

@@ -104,7 +104,7 @@ palikit finetune --output runs/a --resume""",
 @options_of(LossOptions)
 @options_of(LoraOptions)
 @options_of(RenderOptions, without=("task", "seed", "rename"))
-@options_of(LoadOptions, without=("adapter",))
+@options_of(LoadOptions, without=("adapter", "quantize"))
 @click.pass_context
 def finetune(
     ctx: click.Context,
@@ -213,6 +213,7 @@ def _read(
     from palikit.cli.data_model import open_data_model
 
     loading = finetune_options(ctx, subject.recipe, begun=subject.begun).loading
+    _check_float(name, loading)
     known = open_data_model(name, loading)
     options = finetune_options(ctx, subject.recipe, known, subject.begun)
     limit = options.train.max_text_tokens
@@ -223,6 +224,15 @@ def _read(
     if not rows.validation:
         options = replace(options, train=without_measuring(options.train))
     return options, rows, known
+
+
+def _check_float(name: str, options: LoadOptions) -> None:
+    """Raises CheckpointError for a model that is quantised."""
+    from palikit.adapters import find_source
+    from palikit.checkpoints.stored_form import require_float
+    from palikit.training.setup import FLOAT_INSTEAD
+
+    require_float(find_source(name, options.revision).path, FLOAT_INSTEAD)
 
 
 def _train(

@@ -10,6 +10,7 @@ from palikit.cli.command import remark
 from palikit.data.options import OBJECT_TASKS, DataTask, RenderOptions
 from palikit.data.split_names import split_of
 from palikit.errors import InputError, counted
+from palikit.evaluation.row_tasks import data_task_of, tasks_asked
 from palikit.train_options import Augment
 
 if TYPE_CHECKING:
@@ -22,16 +23,6 @@ NO_VALIDATION = "none"
 
 _TRAINED = (None, "train")
 """The splits that are trained on; None stands for rows without one."""
-
-_TASKS: dict[str, DataTask] = {
-    "detect": "detect",
-    "segment": "segment",
-    "refer": "segment",
-    "caption": "caption",
-    "describe": "caption",
-    "answer": "vqa",
-    "ocr": "ocr",
-}
 
 
 @dataclass(frozen=True)
@@ -54,7 +45,7 @@ class TrainingRows:
     def example(self) -> "Row":
         """The first row trained on that asks for what is measured; of any task without one."""
         rows = [row for part, _ in self.train for row in part]
-        return next((row for row in rows if _task_of(row) == self.task), rows[0])
+        return next((row for row in rows if data_task_of(row) == self.task), rows[0])
 
     @property
     def number(self) -> int:
@@ -113,8 +104,8 @@ def training_rows(
     elif validation != NO_VALIDATION:
         rows = _rows(validation, render, encode, (*_TRAINED, "val"))
         kept = list(_of_split(validation, rows, "val"))
-    asked = _tasks_of([row for rows, _ in train for row in rows])
-    measured = _tasks_of(kept)
+    asked = tasks_asked([row for rows, _ in train for row in rows])
+    measured = tasks_asked(kept)
     known = _task_measured(task, asked, measured)
     codec = model.mask_codec_file if "segment" in (known, *asked) else None
     if kept and known == "segment" and codec is None:
@@ -218,23 +209,12 @@ def _of_split(source: str, rows: "Sequence[Row]", split: str) -> "tuple[Row, ...
     return chosen
 
 
-def _tasks_of(rows: "Sequence[Row]") -> Counter[DataTask]:
-    """How many rows ask for what, by their prompts; questions in any words are vqa."""
-    return Counter(map(_task_of, rows))
-
-
-def _task_of(row: "Row") -> DataTask:
-    from palikit.data.check_suffix import task_of
-
-    return _TASKS.get(task_of(row, row.suffixes[0]).name, "vqa")
-
-
 def _of_task(rows: "Sequence[Row]", task: DataTask) -> "tuple[Row, ...]":
     """The rows of a task; one metric cannot measure several."""
-    chosen = tuple(row for row in rows if _task_of(row) == task)
+    chosen = tuple(row for row in rows if data_task_of(row) == task)
     if not chosen:
         return tuple(rows)
-    if others := _tasks_of([row for row in rows if _task_of(row) != task]):
+    if others := tasks_asked([row for row in rows if data_task_of(row) != task]):
         named = " and ".join(f"{name} ({counted(n, 'row')})" for name, n in others.most_common())
         remark(
             f"validation measures {task} alone, on {counted(len(chosen), 'row')}, and not {named}: "

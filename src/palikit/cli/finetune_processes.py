@@ -1,4 +1,4 @@
-"""`palikit finetune` under torchrun: one of the processes talks, and errors are told once."""
+"""Commands under torchrun: one of the processes talks, and errors are told once."""
 
 import os
 import shlex
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _LAST_WORDS_S = 3.0
 
+TRAINING_LOST = "the training with it: go on from the latest checkpoint with --resume"
+"""What has ended with a process, and how to go on."""
+
 
 class Together:
     """What the command needs to know of the processes it is one of.
@@ -40,6 +43,10 @@ class Together:
     def is_first(self) -> bool:
         """Whether this process writes the files that all share."""
         return self._launch is None or self._launch.rank == 0
+
+    def own_device(self, name: str) -> str:
+        """Where this process has a model of its own, by the name in --device."""
+        return name if self._launch is None else str(self._launch.device(name))
 
     def device(self, name: str, method: "Method") -> str:
         """Where the model is loaded, by the name in --device.
@@ -72,10 +79,13 @@ class Together:
 
 
 @contextmanager
-def together() -> Iterator[Together]:
+def together(lost: str = TRAINING_LOST) -> Iterator[Together]:
     """The processes that torchrun started, or this one alone.
 
     Inside, all but the first process are silent. Of a failure, the first one that knows it tells.
+
+    Args:
+        lost: said where a process ends without a word: what ends with it, and how to go on.
     """
     if not _is_one_of_several():
         with ExitStack() as stack:
@@ -101,7 +111,7 @@ def together() -> Iterator[Together]:
             raise
         raise click.exceptions.Exit(INTERRUPTED) from None
     except Exception as error:
-        _tell_if_lost(launch, error)
+        _tell_if_lost(launch, error, lost)
         raise
 
 
@@ -127,7 +137,7 @@ def _is_mine_to_tell(launch: "Launch", error: PaliKitError) -> bool:
     return not isinstance(error, FollowedError) and launch.is_first_to_say(str(error))
 
 
-def _tell_if_lost(launch: "Launch", error: Exception) -> None:
+def _tell_if_lost(launch: "Launch", error: Exception, lost: str) -> None:
     """Of processes whose connection broke one says so, unless the lost one told why."""
     from palikit.training.launch import is_lost_connection
 
@@ -135,8 +145,5 @@ def _tell_if_lost(launch: "Launch", error: Exception) -> None:
         launch.is_first_to_say(str(error))  # as the interpreter does
         return
     if not launch.has_anyone_told() and launch.is_first_to_say("lost"):
-        remark(
-            f"error: one of the {launch.count} processes ended without a word, and the training "
-            "with it: go on from the latest checkpoint with --resume"
-        )
+        remark(f"error: one of the {launch.count} processes ended without a word, and {lost}")
     raise click.exceptions.Exit(2) from None

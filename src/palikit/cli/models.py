@@ -13,7 +13,7 @@ from palikit.cli.command import Command, remark
 from palikit.cli.options import options_of, read_options
 from palikit.cli.tables import print_table
 from palikit.errors import InputError
-from palikit.options import LoadOptions
+from palikit.options import LoadOptions, QuantizedForm
 
 if TYPE_CHECKING:
     from palikit.checkpoints import Inspection
@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 _TOKENIZER_ADVICE = {
     "npz": "an .npz file holds none; copy tokenizer.json there, or pass --tokenizer to every verb",
     "transformers": "convert with --tokenizer tokenizer.json, or copy one there",
+}
+
+_HELD_IN: dict[QuantizedForm, str] = {
+    "int8": "products and table in 8 bits",
+    "int4": "the decoder in 4 bits, the rest in 8",
+    "nf4": "the decoder in 4 bits, the rest in floats; bitsandbytes",
+    "fp8": "products in 8-bit floats, the table in 8 bits",
 }
 
 _FORMAT = click.option(
@@ -225,6 +232,7 @@ def _inspection_rows(found: "Inspection") -> list[tuple[str, ...]]:
         ("complete", "yes" if found.complete else "no"),
         ("on this machine", "yes" if found.is_local else f"no, {_size(found.nbytes)} to fetch"),
         ("layout", found.format),
+        *([("held in", f"{found.form}: {_HELD_IN[found.form]}")] if found.form else []),
         ("stored as", ", ".join(found.dtypes)),
         ("parameters", f"{found.parameter_count:,}"),
         ("pictures", f"{found.image_size} px, {vision.num_image_tokens} tokens each"),
@@ -260,6 +268,7 @@ def _inspection_record(found: "Inspection") -> dict[str, Any]:
         "variant": found.release.variant if found.release else None,
         "image_size": found.image_size,
         "dtypes": list(found.dtypes),
+        "quantized": found.form,
         "parameter_count": found.parameter_count,
         "vocab_rows": found.vocab_rows,
         "nbytes": found.nbytes,

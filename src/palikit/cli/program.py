@@ -3,12 +3,16 @@
 import click
 
 from palikit.cli.adapters import merge
+from palikit.cli.benchmarks import benchmarks
 from palikit.cli.command import Program
 from palikit.cli.data import data
 from palikit.cli.environment import env, palikit_version
+from palikit.cli.evaluate import evaluate
 from palikit.cli.finetune import finetune
 from palikit.cli.models import convert, inspect, models
+from palikit.cli.quantize import quantize
 from palikit.cli.recipes import recipes
+from palikit.cli.serve import serve
 from palikit.cli.verbs import VERBS
 
 _START = """\
@@ -41,13 +45,15 @@ palikit finetune --model google/paligemma2-3b-pt-448 --data cells/ --output runs
 _SECTIONS = (
     ("Ask about pictures", VERBS),
     ("Train on your own", (data, finetune, recipes)),
-    ("Models", (models, inspect, convert, merge)),
+    ("Measure", (evaluate, benchmarks)),
+    ("Serve others", (serve,)),
+    ("Models", (models, inspect, convert, quantize, merge)),
     ("This machine", (env,)),
 )
 
 _WORDS_FOR = {
     "train tune fit fine-tune finetuning fine-tuning": "did you mean finetune?",
-    "eval evaluate validate val test": "did you mean finetune, which measures on --val?",
+    "eval measure score validate val test": "did you mean evaluate?",
     "predict run infer inference": (
         "ask with caption, describe, answer, ocr, detect or segment, or send any prompt with "
         "generate"
@@ -62,6 +68,7 @@ _WORDS_FOR = {
     "list ls": "did you mean models?",
     "info show": "did you mean inspect, or data show?",
     "export save": "did you mean convert?",
+    "quantise compress int8 int4 nf4 fp8": "did you mean quantize?",
     "version": "did you mean palikit --version?",
 }
 """Words of other programs, blanks between them, and what is called so here."""

@@ -1,17 +1,24 @@
 """What a person should know about a run beside its answers, a line each."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from palikit.batch import Found, Question, Source
 from palikit.cli.options import RunOptions
+from palikit.options import LoadOptions
 from palikit.prediction import Prediction
 from palikit.records import Layout
 from palikit.results import Objects
 from palikit.video import is_video
 
+if TYPE_CHECKING:
+    from palikit.predictor import Predictor
+
 _MAX_PROBLEMS = 5
 """Problems of one answer that are told; a model that has lost its way makes dozens."""
+
+_LARGE = 10**9
+"""Parameters from which a model on a CPU is slow enough to be told of int8."""
 
 
 def remarks_before(options: RunOptions, found: Found) -> Iterator[str]:
@@ -24,6 +31,25 @@ def remarks_before(options: RunOptions, found: Found) -> Iterator[str]:
         )
     if options.save is not None and any(_has_several(each, options) for each in found.sources):
         yield "of several pictures or frames, the first is drawn, and boxes are in its pixels"
+
+
+def remarks_on_model(predictor: "Predictor", options: LoadOptions) -> Iterator[str]:
+    """What is good to know of how a model is held, on a CPU."""
+    model = predictor.model
+    if model.device.type != "cpu":
+        return
+    from palikit.quantization import is_quantized
+
+    if is_quantized(model):
+        return
+    stored, held = predictor.stored_dtype, model.dtype
+    if options.dtype == "auto" and stored is not None and held.itemsize > stored.itemsize:
+        yield (
+            f"this processor is slow in {_name(stored)}, so that the weights are held in "
+            f"{_name(held)}, in twice the memory; --dtype {_name(stored)} keeps them as they are"
+        )
+    if sum(weight.numel() for weight in model.parameters()) > _LARGE:
+        yield "on a CPU, --quantize int8 makes a model of this size several times faster"
 
 
 def remarks_on(answer: Prediction[Any], question: Question, layout: Layout) -> Iterator[str]:
@@ -39,6 +65,10 @@ def remarks_on(answer: Prediction[Any], question: Question, layout: Layout) -> I
     yield from problems[:_MAX_PROBLEMS]
     if len(problems) > _MAX_PROBLEMS:
         yield f"and {len(problems) - _MAX_PROBLEMS} more, which --format json shows"
+
+
+def _name(dtype: Any) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _has_several(source: Source, options: RunOptions) -> bool:

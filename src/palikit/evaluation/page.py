@@ -1,6 +1,7 @@
 """The page of a validation: the worst answers and a sample, truth beside answer."""
 
 import heapq
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from palikit.results import Segment, Segments
 from palikit.scores import Scores
 
 PAGE_NAME = "validation.html"
+
+_OUTLINE = re.compile(r"(?:<seg[0-9]{3}>){16}")
 
 _MAX_TEXT = 2000
 """Characters shown of a text; an answer that ran to the limit can be long."""
@@ -75,10 +78,14 @@ def card_of(judged: Judged, image: Image) -> Card:
             picture_of(draw(image, _answer(judged.objects, image.size)), "answer"),
         )
     is_right = judged.score >= 1
-    lines: list[tuple[Span, ...]] = [(Span("asked  ", "muted"), Span(_short(row.prefix), "prefix"))]
-    lines += [(Span("truth  ", "muted"), Span(_short(each), "suffix")) for each in row.suffixes[:3]]
+    lines: list[tuple[Span, ...]] = [
+        (Span("asked  ", "muted"), Span(shortened(row.prefix), "prefix"))
+    ]
+    lines += [
+        (Span("truth  ", "muted"), Span(shortened(each), "suffix")) for each in row.suffixes[:3]
+    ]
     lines.append(
-        (Span("answer ", "muted"), Span(_short(judged.text), "good" if is_right else "bad"))
+        (Span("answer ", "muted"), Span(shortened(judged.text), "good" if is_right else "bad"))
     )
     if judged.is_cut_off:
         lines.append((Span("the answer reached the limit of tokens", "bad"),))
@@ -115,5 +122,7 @@ def _truth(objects: PictureObjects, size: tuple[int, int]) -> Segments:
     return Segments(tuple(items), *size)
 
 
-def _short(text: str) -> str:
+def shortened(text: str) -> str:
+    """A text for a card: outlines, which are drawn, in a word; an answer can run to the limit."""
+    text = _OUTLINE.sub("<16 codes>", text)
     return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]} ..."

@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from palikit.data.options import DataTask
-from palikit.evaluation.cases import Case
+from palikit.evaluation.cases import Case, TruthReader
 from palikit.evaluation.metrics import detection, segmentation, text
 from palikit.evaluation.metrics.objects import PictureObjects, overlaps
+from palikit.prediction import Prediction
+from palikit.results import Detections, Segments
 from palikit.scores import Scores
 
 MATCH_IOU = 0.5
@@ -32,6 +35,26 @@ class Judged:
     is_unparsed: bool
     is_cut_off: bool
     score: float
+
+
+def judge(case: Case, answer: Prediction[Any], task: DataTask, read: TruthReader) -> Judged:
+    """One answer beside its truth, and what it is worth alone."""
+    result = answer.result
+    objects = None
+    if isinstance(result, Detections | Segments):
+        truth = read(case, answer.width, answer.height)
+        objects = PictureObjects(truth, tuple(result.objects), case.task.labels)
+        score = score_objects(objects, task)
+    else:
+        score = text.similarity(answer.text, case.row.suffixes)
+    return Judged(
+        case,
+        answer.text,
+        objects,
+        is_unparsed=objects is not None and bool(result.unparsed),
+        is_cut_off=answer.finish_reason == "length",
+        score=score,
+    )
 
 
 def score_objects(picture: PictureObjects, task: DataTask) -> float:

@@ -13,15 +13,12 @@ from palikit.data.options import DataTask
 from palikit.data.rows import Row
 from palikit.errors import InputError
 from palikit.evaluation.cases import Case, TruthReader, make_cases, requests_of
-from palikit.evaluation.metrics.objects import PictureObjects
-from palikit.evaluation.metrics.text import similarity
 from palikit.evaluation.page import Gallery, card_of, write_gallery
-from palikit.evaluation.scoring import Judged, score_objects, summarise
+from palikit.evaluation.scoring import Judged, judge, summarise
 from palikit.model.paligemma import PaliGemma
 from palikit.options import MAX_NEW_TOKENS, GenerationOptions
 from palikit.prediction import Prediction
 from palikit.predictor import BATCH_SIZE, Predictor
-from palikit.results import Detections, Segments
 from palikit.scores import Scores
 
 Progress: TypeAlias = Callable[[int, int], None]
@@ -98,31 +95,12 @@ def _judge_each(
         predictor.coordinates, predictor.mask_codec, predictor.engine.read.mask_edges
     )
     for index, (case, answer) in enumerate(zip(cases, answers, strict=True)):
-        judged = _judge(case, answer, task, read)
+        judged = judge(case, answer, task, read)
         if answer.image is not None:
             gallery.add(index, judged.score, partial(card_of, judged, answer.image))
         if progress is not None:
             progress(index + 1, len(cases))
         yield judged
-
-
-def _judge(case: Case, answer: Prediction[Any], task: DataTask, read: TruthReader) -> Judged:
-    result = answer.result
-    objects = None
-    if isinstance(result, Detections | Segments):
-        truth = read(case, answer.width, answer.height)
-        objects = PictureObjects(truth, tuple(result.objects), case.task.labels)
-        score = score_objects(objects, task)
-    else:
-        score = similarity(answer.text, case.row.suffixes)
-    return Judged(
-        case,
-        answer.text,
-        objects,
-        is_unparsed=objects is not None and bool(result.unparsed),
-        is_cut_off=answer.finish_reason == "length",
-        score=score,
-    )
 
 
 def _greedy(rows: Sequence[Row], predictor: Predictor) -> GenerationOptions:

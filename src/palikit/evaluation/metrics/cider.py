@@ -4,12 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from palikit.evaluation.metrics.captions import References, caption_tokens
-from palikit.evaluation.metrics.score import Floats, Score, mean_score, require_examples
-
-Ints = npt.NDArray[np.int64]
+from palikit.evaluation.metrics.score import Floats, Ints, Score, mean_score, require_examples
 
 _ORDER = 4
 """Longest n-gram, in words."""

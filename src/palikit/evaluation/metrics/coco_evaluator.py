@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from palikit.errors import InputError, MissingExtraError
 from palikit.evaluation.metrics.objects import (
     ClassInPicture,
     Confidence,
-    Floats,
     PictureObjects,
     Shape,
     TrueObject,
@@ -26,6 +24,7 @@ from palikit.evaluation.metrics.objects import (
     mask_of,
     score_of,
 )
+from palikit.evaluation.metrics.score import Floats, Ints
 from palikit.masks import Mask
 from palikit.results import Detection, Segment
 
@@ -34,7 +33,7 @@ Size = Literal["all", "small", "medium", "large"]
 SIZES: tuple[Size, ...] = ("all", "small", "medium", "large")
 """Up to 32 x 32 pixels, up to 96 x 96, above: the evaluator's own, in its order."""
 
-Places = npt.NDArray[np.int64]
+Places = Ints
 
 
 @dataclass(frozen=True)
@@ -182,37 +181,43 @@ def _size(masks: Sequence[Mask]) -> tuple[int, int]:
 
 def _truths(pictures: list[ClassInPicture], matching: Matching) -> list[dict[str, Any]]:
     items = [(index, item) for index, each in enumerate(pictures) for item in each.truth]
-    return [
-        {**_annotation(item, number, index, matching.shape), "iscrowd": int(item.crowd)}
-        for number, (index, item) in enumerate(items)
-    ]
+    annotations = _annotations(items, matching.shape)
+    for annotation, (_, item) in zip(annotations, items, strict=True):
+        annotation["iscrowd"] = int(item.crowd)
+    return annotations
 
 
 def _findings(pictures: list[ClassInPicture], matching: Matching) -> list[dict[str, Any]]:
     items = [(index, one) for index, each in enumerate(pictures) for one in each.found]
+    annotations = _annotations(items, matching.shape)
+    for annotation, (_, one) in zip(annotations, items, strict=True):
+        annotation["score"] = score_of(one, matching.confidence)
+    return annotations
+
+
+def _annotations(
+    items: Sequence[tuple[int, TrueObject | Detection | Segment]], shape: Shape
+) -> list[dict[str, Any]]:
+    form = _box if shape == "box" else _runs
     return [
         {
-            **_annotation(one, number, index, matching.shape),
-            "score": score_of(one, matching.confidence),
+            "id": number,  # from 1: the library takes 0 for "no match"
+            "image_id": index + 1,
+            "category_id": 1,
+            "area": area_of(item, shape),
+            **form(item),
         }
-        for number, (index, one) in enumerate(items)
+        for number, (index, item) in enumerate(items, start=1)
     ]
 
 
-def _annotation(
-    item: TrueObject | Detection | Segment, number: int, index: int, shape: Shape
-) -> dict[str, Any]:
-    annotation: dict[str, Any] = {
-        "id": number + 1,  # the library takes 0 for "no match"
-        "image_id": index + 1,
-        "category_id": 1,
-        "area": area_of(item, shape),
-    }
-    if shape == "box":
-        return {**annotation, "bbox": item.box.to_xywh()}
+def _box(item: TrueObject | Detection | Segment) -> dict[str, list[float]]:
+    return {"bbox": item.box.to_xywh()}
+
+
+def _runs(item: TrueObject | Detection | Segment) -> dict[str, dict[str, list[int]]]:
     mask = mask_of(item)
-    runs = {"size": [mask.height, mask.width], "counts": mask.runs.tolist()}
-    return {**annotation, "segmentation": runs}
+    return {"segmentation": {"size": [mask.height, mask.width], "counts": mask.runs.tolist()}}
 
 
 def _say_nothing(*_: object) -> None:

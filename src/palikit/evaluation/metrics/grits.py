@@ -10,8 +10,8 @@ from typing import Literal
 
 import numpy as np
 
-from palikit.evaluation.metrics.score import Floats, Score, mean_score
-from palikit.evaluation.metrics.table_grid import Grid, Ints, grid_of
+from palikit.evaluation.metrics.score import Floats, Ints, Score, mean_score
+from palikit.evaluation.metrics.table_grid import Grid, grid_of
 from palikit.evaluation.metrics.table_html import (
     UnreadableTableError,
     read_table,
@@ -125,7 +125,7 @@ def grits_of_table(answer: str, truth: str, *, kind: Kind) -> GridMatch | None:
 
 def match_grids(found: Grid, true: Grid, *, kind: Kind) -> GridMatch:
     """The most similar substructures of two grids, rows and columns found apart from each other."""
-    alike = span_similarity(found, true) if kind == "topology" else text_similarity(found, true)
+    alike = span_similarity(found, true) if kind == "topology" else content_similarity(found, true)
     rows = _aligned(_line_scores(alike))
     columns = _aligned(_line_scores(alike.transpose(1, 0, 3, 2)))
     similarity = sum(float(alike[r, c, s, d]) for r, s in rows for c, d in columns)
@@ -142,7 +142,7 @@ def span_similarity(found: Grid, true: Grid) -> Floats:
     return np.asarray(shared / around, np.float64)
 
 
-def text_similarity(found: Grid, true: Grid) -> Floats:
+def content_similarity(found: Grid, true: Grid) -> Floats:
     """float64[R, C, S, D]: `difflib`'s ratio of the texts."""
     true_names, true_index = _distinct(true)
     found_names, found_index = _distinct(found)

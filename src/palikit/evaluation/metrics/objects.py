@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from palikit.errors import InputError
+from palikit.evaluation.metrics.score import Floats
 from palikit.masks import Mask, iou
 from palikit.results import Box, Detection, Segment
 
@@ -16,8 +17,6 @@ Shape = Literal["box", "mask"]
 
 Confidence = Literal["model", "constant"]
 """What orders found objects: the model's scores, or nothing but the order they were written in."""
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -128,7 +127,7 @@ def overlaps(
         return np.zeros((len(found), len(truth)))
     crowd = np.array([item.crowd for item in truth], np.bool_)
     if shape == "box":
-        return _box_overlaps(_corners(found), _corners(truth), crowd)
+        return box_overlaps(corners(found), corners(truth), crowd)
     pairs = np.zeros((len(found), len(truth)))
     spans = [_columns(mask_of(item)) for item in truth]
     for row, one in enumerate(found):
@@ -137,6 +136,35 @@ def overlaps(
             if first <= right and left <= last:  # of many objects few share a column
                 pairs[row, place] = _mask_overlap(one, item)
     return pairs
+
+
+def corners(items: Sequence[TrueObject | Detection | Segment]) -> Floats:
+    """The boxes of objects: float64[N, 4], x1, y1, x2, y2 in pixels."""
+    return np.array([item.box.to_list() for item in items], np.float64).reshape(-1, 4)
+
+
+def box_overlaps(
+    found: Floats, truth: Floats, crowd: npt.NDArray[np.bool_] | None = None, *, longer: float = 0.0
+) -> Floats:
+    """Intersection over union of each found box with each true one: float64[F, T].
+
+    Args:
+        found: float64[F, 4], as `corners` gives them.
+        truth: float64[T, 4].
+        crowd: bool[T], those whose own area does not count; None for none.
+        longer: pixels that each side is longer than its corners say: 1 where these are the first
+            and the last pixel. Boxes whose corners do not meet do not overlap all the same.
+    """
+    low = np.maximum(found[:, None, :2], truth[None, :, :2])
+    high = np.minimum(found[:, None, 2:], truth[None, :, 2:])
+    meet = (high >= low).all(axis=2)
+    shared = np.where(meet, np.prod(high - low + longer, axis=2), 0.0)
+    found_area, true_area = (
+        np.prod(each[:, 2:] - each[:, :2] + longer, axis=1) for each in (found, truth)
+    )
+    rest = true_area - shared
+    whole = found_area[:, None] + (rest if crowd is None else np.where(crowd, 0.0, rest))
+    return np.where(whole > 0, shared / np.where(whole > 0, whole, 1.0), 0.0)
 
 
 def _columns(mask: Mask) -> tuple[int, int]:
@@ -154,21 +182,8 @@ def mask_intersection(a: Mask, b: Mask) -> int:
     return round(ratio / (1 + ratio) * (a.area + b.area))
 
 
-def _box_overlaps(found: Floats, truth: Floats, crowd: npt.NDArray[np.bool_]) -> Floats:
-    low = np.maximum(found[:, None, :2], truth[None, :, :2])
-    high = np.minimum(found[:, None, 2:], truth[None, :, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=2)
-    found_area, true_area = (np.prod(each[:, 2:] - each[:, :2], axis=1) for each in (found, truth))
-    whole = found_area[:, None] + np.where(crowd, 0.0, true_area - shared)
-    return np.where(whole > 0, shared / np.where(whole > 0, whole, 1.0), 0.0)
-
-
 def _mask_overlap(found: Detection | Segment, truth: TrueObject) -> float:
     a, b = mask_of(found), mask_of(truth)
     if not truth.crowd:
         return iou(a, b)
     return mask_intersection(a, b) / a.area if a.area else 0.0
-
-
-def _corners(items: Sequence[TrueObject | Detection | Segment]) -> Floats:
-    return np.array([item.box.to_list() for item in items], np.float64).reshape(-1, 4)

@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from palikit.errors import InputError
-from palikit.evaluation.metrics.score import Floats, Score, bootstrap, require_examples
+from palikit.evaluation.metrics.score import Floats, Ints, Score, bootstrap, require_examples
 from palikit.evaluation.metrics.text import Answers
 
 Parts = tuple[tuple[str, float], ...]
@@ -94,7 +93,7 @@ def _mean_of_ratios(sums: Floats) -> Floats:
     return figures
 
 
-def _numbered(names: Sequence[str | None]) -> tuple[list[str], npt.NDArray[np.int64]]:
+def _numbered(names: Sequence[str | None]) -> tuple[list[str], Ints]:
     """The names that occur, and the number of each example's; -1 where it has none."""
     numbers: dict[str | None, int] = {}
     for name in names:
@@ -104,7 +103,7 @@ def _numbered(names: Sequence[str | None]) -> tuple[list[str], npt.NDArray[np.in
     return known, np.array([numbers.get(name, -1) for name in names], np.int64)
 
 
-def _sums(values: Floats, places: npt.NDArray[np.int64], count: int) -> Floats:
+def _sums(values: Floats, places: Ints, count: int) -> Floats:
     """float64[N, 2 * count]: what each example adds to the sum and to the size of its part."""
     if len(values) != len(places):
         raise ValueError(f"{len(values)} values, but names of parts for {len(places)}")

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from palikit.evaluation.metrics.objects import Floats, mask_intersection
-from palikit.evaluation.metrics.score import Score, mean_score, require_examples
+from palikit.evaluation.metrics.objects import box_overlaps, mask_intersection
+from palikit.evaluation.metrics.score import Floats, Score, mean_score, require_examples
 from palikit.masks import Mask
 from palikit.results import Box
 
@@ -82,8 +82,5 @@ def _box_iou(referral: Referral) -> float:
     found, true = referral.box, referral.true_box
     if found is None or not referral.is_valid:
         return 0.0
-    width = min(found.x2, true.x2) - max(found.x1, true.x1)
-    height = min(found.y2, true.y2) - max(found.y1, true.y1)
-    shared = max(width, 0.0) * max(height, 0.0)
-    union = found.width * found.height + true.width * true.height - shared
-    return shared / union if union > 0 else 0.0
+    one, other = (np.array([box.to_list()], np.float64) for box in (found, true))
+    return float(box_overlaps(one, other)[0, 0])

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from palikit.errors import InputError
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 SAMPLES = 1000
 """Bootstrap samples."""
@@ -123,7 +124,7 @@ def bootstrap(
 
 def resampled(
     count: int,
-    figure: Callable[[npt.NDArray[np.int64]], float],
+    figure: Callable[[Ints], float],
     *,
     samples: int = 100,
     seed: int = 0,

@@ -73,7 +73,8 @@ def _picture_matches(
     """Mask IoUs of the matched, the number of truths, and of found objects, in one picture."""
     ious: list[float] = []
     num_truths = num_found = 0
-    for label in {item.label for item in (*picture.truth, *picture.found)}:
+    # Sorted, so that sums are the same in every process, whose sets differ in order.
+    for label in sorted({item.label for item in (*picture.truth, *picture.found)}):
         truth = [item for item in picture.truth if item.label == label and not item.crowd]
         crowds = [item for item in picture.truth if item.label == label and item.crowd]
         found = [one for one in picture.found if one.label == label]

@@ -4,11 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from palikit.evaluation.metrics.score import Ints
 from palikit.evaluation.metrics.table_html import CELLS, Element, UnreadableTableError
-
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

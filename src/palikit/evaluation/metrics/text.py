@@ -1,9 +1,9 @@
-"""Comparing texts: equality, and the number of edits between them."""
+"""Comparing texts by what every installation has: equality, error rates, similarity."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
+from palikit.evaluation.metrics.edits import edit_distance
 
 Answers = Sequence[str]
 """The texts that would all be right for one question; at least one."""
@@ -104,25 +104,7 @@ def similarity(text: str, answers: Answers) -> float:
     return max(1 - edit_distance(text, each) / max(len(text), len(each), 1) for each in answers)
 
 
-def edit_distance(a: Sequence[object], b: Sequence[object]) -> int:
-    """Levenshtein's distance: least insertions, deletions and substitutions that turn a into b."""
-    numbers: dict[object, int] = {}
-    first, second = (
-        np.array([numbers.setdefault(each, len(numbers)) for each in text], np.int64)
-        for text in (a, b)
-    )
-    places = np.arange(len(second) + 1)
-    row = places
-    for count, item in enumerate(first, start=1):
-        best = np.empty_like(row)
-        best[0] = count
-        best[1:] = np.minimum(row[1:] + 1, row[:-1] + (second != item))
-        # Insertions run along the row: best[j] = min over k <= j of best[k] + (j - k).
-        row = np.minimum.accumulate(best - places) + places
-    return int(row[-1])
-
-
-def _nearest(text: Sequence[object], answers: Sequence[Sequence[object]]) -> ErrorRate:
+def _nearest(text: Sequence[str], answers: Sequence[Sequence[str]]) -> ErrorRate:
     rates = [ErrorRate(edit_distance(text, each), len(each)) for each in answers]
     return min(rates, key=lambda each: each.rate)
 

@@ -12,12 +12,13 @@ from palikit.evaluation.metrics.detection import interval_over_pictures, nothing
 from palikit.evaluation.metrics.objects import (
     ClassInPicture,
     Confidence,
-    Floats,
     PictureObjects,
+    box_overlaps,
     by_class,
+    corners,
     score_of,
 )
-from palikit.evaluation.metrics.score import Score, require_examples
+from palikit.evaluation.metrics.score import Floats, Score, require_examples
 
 Points = Literal["every", "eleven"]
 """VOC from 2010 on sums the whole curve; before, it took the mean at recall 0, .1, ... 1."""
@@ -144,7 +145,8 @@ def _judge(objects: ClassInPicture, rule: _Rule) -> tuple[Floats, Bools, Bools]:
     right, counted = np.zeros(len(scores), np.bool_), np.ones(len(scores), np.bool_)
     if not objects.truth:
         return scores, right, counted
-    overlaps = _overlaps(objects, rule.edges)
+    longer = 1.0 if rule.edges == "inclusive" else 0.0
+    overlaps = box_overlaps(corners(objects.found), corners(objects.truth), longer=longer)
     taken: set[int] = set()
     for index in np.argsort(-scores, kind="stable").tolist():
         best = int(np.argmax(overlaps[index]))
@@ -154,24 +156,6 @@ def _judge(objects: ClassInPicture, rule: _Rule) -> tuple[Floats, Bools, Bools]:
         right[index] = counted[index] and best not in taken
         taken.add(best)
     return scores, right, counted
-
-
-def _overlaps(objects: ClassInPicture, edges: Edges) -> Floats:
-    """Intersection over union of each found box with each true one: float64[F, T]."""
-    longer = 1.0 if edges == "inclusive" else 0.0
-    found, truth = (
-        np.array([item.box.to_list() for item in items], np.float64).reshape(-1, 4)
-        for items in (objects.found, objects.truth)
-    )
-    low = np.maximum(found[:, None, :2], truth[None, :, :2])
-    high = np.minimum(found[:, None, 2:], truth[None, :, 2:])
-    meet = (high >= low).all(axis=2)
-    shared = np.where(meet, np.prod(high - low + longer, axis=2), 0.0)
-    found_area, true_area = (
-        np.prod(each[:, 2:] - each[:, :2] + longer, axis=1) for each in (found, truth)
-    )
-    whole = found_area[:, None] + true_area - shared
-    return np.where(whole > 0, shared / np.where(whole > 0, whole, 1.0), 0.0)
 
 
 def _mean_ap(classes: Sequence[_Class], times: Places, points: Points) -> float | None:

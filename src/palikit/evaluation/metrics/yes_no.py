@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from palikit.errors import InputError
-from palikit.evaluation.metrics.score import Floats, Score, mean_score, require_examples
+from palikit.evaluation.metrics.score import Floats, Ints, Score, mean_score, require_examples
 from palikit.evaluation.metrics.text import is_exact
 
 _WORDS = ("yes", "no")
@@ -120,7 +119,7 @@ def pair_accuracy(
     return Score(score.value, score.interval, per_question, parts=parts)
 
 
-def _pair_places(count: int, pairs: Sequence[str] | None) -> npt.NDArray[np.int64]:
+def _pair_places(count: int, pairs: Sequence[str] | None) -> Ints:
     """The number of each question's pair."""
     names = [str(place // 2) for place in range(count)] if pairs is None else pairs
     if len(names) != count:
