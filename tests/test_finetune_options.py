@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from palikit.checkpoints.inspection import describe
+from palikit.checkpoints.inspection import Contents, describe
 from palikit.cli.data_model import DataModel, _released_size
 from palikit.cli.finetune import finetune
 from palikit.cli.finetune_data import weighted
@@ -64,9 +64,8 @@ def test_released_sizes_are_known_by_their_shape(side: int) -> None:
 
 
 def _size(config) -> str | None:
-    found = describe(
-        Path("any"), "transformers", config, (), files=(), problems=(), has_tokenizer=True
-    )
+    contents = Contents(config, (), ())
+    found = describe(Path("any"), "transformers", contents, files=(), has_tokenizer=True)
     return _released_size(found)
 
 

@@ -123,11 +123,9 @@ class Processor:
         texts = [row.prefix + row.suffix for row in rows]
         lengths = [len(text) for text in texts]
         T, pad = max(lengths), self.tokenizer.vocabulary.pad_id
-        shape = (len(distinct), 3, self.image_size, self.image_size)
+        pixel_values = torch.stack(list(distinct.values()))
         return ModelInputs(
-            pixel_values=torch.stack(
-                list(distinct.values()), out=torch.empty(shape, pin_memory=pinned)
-            ),
+            pixel_values=pixel_values.pin_memory() if pinned else pixel_values,
             image_index=torch.tensor([[place[id(each)] for each in row.pictures] for row in rows]),
             input_ids=torch.tensor([text + [pad] * (T - len(text)) for text in texts]),
             prefix_lengths=torch.tensor([len(row.prefix) for row in rows]),

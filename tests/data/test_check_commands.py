@@ -207,7 +207,7 @@ def test_the_group_alone_says_which_commands_there_are() -> None:
         result = run(*arguments)
         assert result.exit_code == 2
         assert len(result.stderr.splitlines()) == 1
-        assert "convert, check or show" in result.stderr
+        assert "convert, check, show or scenes" in result.stderr
 
 
 def test_help_reaches_the_commands_of_a_group() -> None:

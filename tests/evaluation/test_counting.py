@@ -1,6 +1,5 @@
 """Counting by hand."""
 
-
 import pytest
 
 from palikit.evaluation.metrics.counting import NUMERALS, counting_accuracy, to_numeral

@@ -1,6 +1,5 @@
 """Exact match by hand."""
 
-
 import pytest
 
 from palikit.errors import InputError

@@ -9,6 +9,7 @@ from torch import nn
 
 from palikit import quantization
 from palikit.cli.finetune_processes import Together
+from palikit.quantization import nf4
 from palikit.train_options import LossOptions
 from palikit.training.loss import TrainingModel
 from palikit.training.processes import OneProcess
@@ -61,13 +62,13 @@ def test_what_is_moved_to_the_device_as_a_whole_has_its_layers_in_four_bits(
 def test_layers_are_packed_one_by_one_on_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     """All that reaches the device before the model is moved is in 4 bits, or a bias."""
     made: list[tuple[str, torch.device | None]] = []
-    packed = quantization._packed
+    packed = nf4._packed
 
     def packing(model, name, dtype, device, *, nested):
         made.append((name, device))
         return packed(model, name, dtype, torch.device("cpu"), nested=nested)
 
-    monkeypatch.setattr(quantization, "_packed", packing)
+    monkeypatch.setattr(nf4, "_packed", packing)
     monkeypatch.setattr(TrainingModel, "to", lambda self, _: self)
     model = tiny.model()
     names = [name for name, each in model.named_modules() if isinstance(each, nn.Linear)]

@@ -8,6 +8,7 @@ from palikit.batch.journal import OutputFile
 from palikit.batch.question import Question
 from palikit.batch.run import Answerer, answer_each
 from palikit.batch.settings import Settings
+from palikit.batch.shards import Asked, Shards
 from palikit.batch.sources import (
     Failure,
     Found,
@@ -20,11 +21,13 @@ from palikit.batch.sources import (
 
 __all__ = [
     "Answerer",
+    "Asked",
     "Failure",
     "Found",
     "OutputFile",
     "Question",
     "Settings",
+    "Shards",
     "Source",
     "answer_each",
     "discover",

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Protocol, Self
 
 from palikit.batch.finished import finished_record
 from palikit.batch.question import Question
@@ -22,13 +22,24 @@ from palikit.batch.settings import Settings, read_settings
 from palikit.batch.sources import input_key
 from palikit.errors import InputError
 from palikit.prediction import Prediction
-from palikit.records import Layout, json_line, prediction_from_dict
+from palikit.records import json_line, prediction_from_dict
 
 PARTIAL = ".partial.jsonl"
 """Added to the name of a file for the journal of what is finished."""
 
 ENCODING, ON_ERROR = "utf-8", "backslashreplace"
 """Names of files need not be text; what UTF-8 cannot hold becomes \\udcXX, which JSON reads."""
+
+
+class FileLayout(Protocol):
+    """How all answers become the content of a file: a `Layout`, or what does as it does."""
+
+    @property
+    def format(self) -> str:
+        """Its name; "jsonl" is a line an answer, which is its own journal."""
+
+    def whole(self, predictions: Sequence[Prediction[Any]]) -> str | bytes:
+        """All answers."""
 
 
 class OutputFile:
@@ -39,7 +50,7 @@ class OutputFile:
         question: what is asked.
         model: the name of the model that is asked.
         settings: the options that it is asked with.
-        layout: how all answers become the text of the file; JSON lines are their own journal.
+        layout: how all answers become the content of the file; JSON lines are their own journal.
         overwrite: begin anew, whatever is there.
 
     Attributes:
@@ -60,7 +71,7 @@ class OutputFile:
         model: str,
         settings: Settings,
         *,
-        layout: Layout,
+        layout: FileLayout,
         overwrite: bool,
     ) -> None:
         self.file = file.resolve()  # a link is written through, not replaced
@@ -69,13 +80,13 @@ class OutputFile:
         is_journal = layout.format == "jsonl"
         self._settings_file = self.file.with_name(f".{self.file.name}.options.json")
         self._journal = self.file if is_journal else self.file.with_name(self.file.name + PARTIAL)
-        with _writing(self.file):
+        with writing(self.file):
             self.file.parent.mkdir(parents=True, exist_ok=True)
             is_resumed = self._journal.exists() and not overwrite
             self._check_place(is_free=overwrite or is_resumed)
             self._stream = self._journal.open("ab")  # also to know that it can be written
             try:
-                _lock(self._stream, self._journal, self.file)
+                lock(self._stream, self._journal, self.file)
                 self.earlier = self._read(question, model) if is_resumed else {}
             except BaseException:
                 self._stream.close()
@@ -96,7 +107,7 @@ class OutputFile:
 
     def add(self, prediction: Prediction[Any]) -> None:
         """Append one answer; when this returns, it outlives this program."""
-        with _writing(self.file):
+        with writing(self.file):
             self._begin()
             self._stream.write(json_line(prediction).encode(ENCODING, ON_ERROR))
             self._stream.flush()
@@ -112,20 +123,20 @@ class OutputFile:
         """
         if not is_whole:
             return
-        with _writing(self.file):
+        with writing(self.file):
             self._begin()
         if self._journal == self.file:
             return
         place = {input_key(name): position for position, name in enumerate(names)}
         keys = sorted(self.answers, key=lambda key: place.get(key, len(place)))
-        with _writing(self.file):
-            _replace(self.file, self._layout.whole([self.answers[key] for key in keys]))
+        with writing(self.file):
+            replace_file(self.file, self._layout.whole([self.answers[key] for key in keys]))
             if not has_failures:
                 self._discard()
                 self._write_record()
 
     def _write_record(self) -> None:
-        _replace(
+        replace_file(
             *finished_record(
                 self.file,
                 self._question,
@@ -141,7 +152,7 @@ class OutputFile:
         if not self._has_begun:
             # In this order, so that no answers ever stand beside the options of others.
             self._stream.truncate(0)
-            _replace(self._settings_file, self._settings.to_json())
+            replace_file(self._settings_file, self._settings.to_json())
             self._has_begun = True
 
     def _discard(self) -> None:
@@ -191,7 +202,7 @@ class OutputFile:
             )
 
 
-def _lock(stream: BinaryIO, journal: Path, file: Path) -> None:
+def lock(stream: BinaryIO, journal: Path, file: Path) -> None:
     """Keeps a journal for this run until the stream is closed, where there are such locks."""
     try:
         import fcntl
@@ -226,12 +237,13 @@ def _answer(line: bytes, number: int, journal: Path) -> Prediction[Any]:
     )
 
 
-def _replace(file: Path, text: str) -> None:
+def replace_file(file: Path, content: str | bytes) -> None:
     """Write a file so that its name holds the old content or the new one, never a part of it."""
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    data = content.encode(ENCODING, ON_ERROR) if isinstance(content, str) else content
     try:
-        with temporary.open("w", encoding=ENCODING, errors=ON_ERROR, newline="") as stream:
-            stream.write(text)
+        with temporary.open("wb") as stream:
+            stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(file)
@@ -240,7 +252,8 @@ def _replace(file: Path, text: str) -> None:
 
 
 @contextmanager
-def _writing(file: Path) -> Iterator[None]:
+def writing(file: Path) -> Iterator[None]:
+    """Tells what goes wrong inside as an InputError that names the file."""
     try:
         yield
     except OSError as error:

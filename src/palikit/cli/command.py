@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 import click
 
+from palikit.cli.batch_options import BatchOptions
 from palikit.cli.options import RunOptions
 from palikit.errors import PaliKitError
 from palikit.options import GenerationOptions, LoadOptions, ServeOptions
@@ -36,7 +37,10 @@ _SECTIONS = (
     ("Generation", GenerationOptions),
     ("Loading the model", LoadOptions),
 )
-_OPTIONS = (*(cls for _, cls in _SECTIONS), TrainOptions, LossOptions, LoraOptions, ServeOptions)
+_OPTIONS = (
+    *(cls for _, cls in _SECTIONS),
+    *(TrainOptions, LossOptions, LoraOptions, ServeOptions, BatchOptions),
+)
 
 
 def names_of(*classes: type) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import click
 
 from palikit.cli.adapters import merge
+from palikit.cli.batch import batch
 from palikit.cli.benchmarks import benchmarks
 from palikit.cli.command import Program
 from palikit.cli.data import data
@@ -43,7 +44,7 @@ palikit finetune --model google/paligemma2-3b-pt-448 --data cells/ --output runs
     --recipe own-detect"""
 
 _SECTIONS = (
-    ("Ask about pictures", VERBS),
+    ("Ask about pictures", (*VERBS, batch)),
     ("Train on your own", (data, finetune, recipes)),
     ("Measure", (evaluate, benchmarks)),
     ("Serve others", (serve,)),

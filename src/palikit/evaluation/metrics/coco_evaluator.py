@@ -198,26 +198,21 @@ def _findings(pictures: list[ClassInPicture], matching: Matching) -> list[dict[s
 def _annotations(
     items: Sequence[tuple[int, TrueObject | Detection | Segment]], shape: Shape
 ) -> list[dict[str, Any]]:
-    form = _box if shape == "box" else _runs
+    key = "bbox" if shape == "box" else "segmentation"
     return [
         {
             "id": number,  # from 1: the library takes 0 for "no match"
             "image_id": index + 1,
             "category_id": 1,
             "area": area_of(item, shape),
-            **form(item),
+            key: item.box.to_xywh() if shape == "box" else _runs(mask_of(item)),
         }
         for number, (index, item) in enumerate(items, start=1)
     ]
 
 
-def _box(item: TrueObject | Detection | Segment) -> dict[str, list[float]]:
-    return {"bbox": item.box.to_xywh()}
-
-
-def _runs(item: TrueObject | Detection | Segment) -> dict[str, dict[str, list[int]]]:
-    mask = mask_of(item)
-    return {"segmentation": {"size": [mask.height, mask.width], "counts": mask.runs.tolist()}}
+def _runs(mask: Mask) -> dict[str, list[int]]:
+    return {"size": [mask.height, mask.width], "counts": mask.runs.tolist()}
 
 
 def _say_nothing(*_: object) -> None:
