@@ -13,6 +13,7 @@ from palikit.checkpoints.layout import MASK_CODEC_NAMES, find_files
 from palikit.compute import compute_dtype, keep_freed_memory
 from palikit.errors import CheckpointError, InputError
 from palikit.model.mask_codec import MaskCodec, load_mask_codec
+from palikit.model.placement import Room, plan_for, rooms_here, spread
 from palikit.options import DType, LoadOptions, QuantizedForm, Resize
 from palikit.predictor import Predictor
 from palikit.processor import Processor
@@ -42,7 +43,9 @@ def load(
         model: a folder, a `.safetensors` or `.npz` file, or a name on the Hub such as
             "google/paligemma2-3b-mix-448", with "@revision" or without; also the folder or name of
             an adapter, which says itself what its base is.
-        device: "auto" (the first CUDA device, else the CPU) or any torch device.
+        device: "auto" (the first CUDA device, else the CPU) or any torch device. With "auto", a
+            model that is too large for one CUDA device is spread over those there are, then the
+            CPU.
         dtype: "auto" keeps the checkpoint's own, but on a CPU that has no instructions for it,
             and for weights in fewer bits there, float32.
         quantize: hold the weights of a float checkpoint in fewer bits, see
@@ -114,17 +117,31 @@ def _load(source: Source, options: LoadOptions) -> Checkpoint:
             source.path, stored, dtype=dtype, device=device, image_size=options.image_size
         )
     is_float = options.quantize is None
+    rooms = _rooms(source, options, device) if is_float else None
     checkpoint = load_checkpoint(
         source.path,
         dtype=(dtype or partial(compute_dtype, device=device)) if is_float else None,
-        device=device if is_float else torch.device("cpu"),
+        device=device if is_float and rooms is None else torch.device("cpu"),
         image_size=options.image_size,
     )
     if source.adapter is not None:
         merge_adapter(checkpoint.model, source.adapter)
+    if rooms is not None:
+        spread(checkpoint.model, plan_for(checkpoint.model, rooms))
     if options.quantize is not None:
         quantize(checkpoint.model, options.quantize, dtype=dtype, device=device)
     return checkpoint
+
+
+def _rooms(source: Source, options: LoadOptions, device: torch.device) -> list[Room] | None:
+    """The devices to spread a model over; None where it is to be on one that has room for it."""
+    if options.device != "auto" or device.type != "cuda":
+        return None
+    rooms = rooms_here()
+    nbytes = sum(file.stat().st_size for file in find_files(source.path).weights)
+    # Stored in half precision, as released, they double in float32; the plan counts exactly.
+    needed = 2 * nbytes if options.dtype == "float32" else nbytes
+    return None if needed <= rooms[0].nbytes else rooms
 
 
 def _check_quantized(source: Source, stored: str, wanted: str | None) -> None:

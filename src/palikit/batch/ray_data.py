@@ -86,7 +86,7 @@ def answer_over_ray(
     ray = started()
     found = ray.cluster_resources()
     _check_processors(found.get("CPU", 0), workers)
-    num_gpus = _gpus_of_each(work.loading.device, found.get("GPU", 0), workers)
+    num_gpus = gpus_of_each(work.loading.device, found.get("GPU", 0), workers)
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False
@@ -131,12 +131,17 @@ def _check_processors(found: float, workers: int) -> None:
         )
 
 
-def _gpus_of_each(device: str, found: float, workers: int) -> float:
+def gpus_of_each(device: str, found: float, workers: int) -> float:
+    """GPUs that each of some workers takes of those found: one, or none.
+
+    Raises:
+        InputError: there are fewer than workers.
+    """
     if device == "cpu" or (device == "auto" and not found):
         return 0
     if found < workers:
         raise InputError(
-            f"{workers} workers need a GPU each and the cluster has {found:g}: give --workers "
+            f"{workers} workers need a GPU each and the cluster has {found:g}: choose at most "
             f"{max(1, int(found))}, or --device cpu"
         )
     return 1

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +14,9 @@ from palikit.cli.options import options_of, read_options
 from palikit.errors import InputError
 from palikit.options import GenerationOptions, LoadOptions
 from palikit.published import BUILT_IN
+
+if TYPE_CHECKING:
+    from palikit.cli.batch_parallel import Team
 
 _MAX_TOLD = 10
 """Failures that are told; failures.jsonl has all."""
@@ -70,18 +74,28 @@ def _run(
     """Answers all inputs; the exit code."""
     from palikit.batch import Asked, Question, Settings, Shards
 
+    if options.tensor_parallel > 1:
+        from palikit.cli.batch_parallel import Team
+
+        team = Team.gather(options, loading)
+        if not team.is_first:
+            return team.work_along(model, _task(replace(options, quiet=True)), generation)
+    else:
+        team = None
     task, folder = _task(options), Path(str(options.output))
     settings = Settings(loading, generation, options.frames)
     asked = Asked(Question.of(task), model, settings, _layout(options, task))
     sources = _sources(inputs, folder)
     with Shards(folder, asked, sources, options.shard_size, overwrite=options.overwrite) as shards:
         done = len(sources) - len(shards.todo)
+        if team is not None:
+            team.say_todo(shards.todo)
         if not shards.todo:
             _say(options, f"nothing left to do: {folder} holds all {done} answers")
             return 0
         if done:
             _say(options, f"resuming: {done} of {len(sources)} done")
-        answers = _answers(shards.todo, task, model, options, settings)
+        answers = _answers(shards.todo, task, model, options, settings, team)
         return _take_all(shards, answers, len(sources), options)
 
 
@@ -116,7 +130,12 @@ def _take_all(shards: Any, answers: Iterator[Any], total: int, options: BatchOpt
 
 
 def _answers(
-    todo: Sequence[Any], task: Any, model: str, options: BatchOptions, settings: Any
+    todo: Sequence[Any],
+    task: Any,
+    model: str,
+    options: BatchOptions,
+    settings: Any,
+    team: "Team | None",
 ) -> Iterator[Any]:
     """Of every source in order its answer or what failed, from wherever the model runs."""
     from palikit.batch import answer_each
@@ -133,9 +152,12 @@ def _answers(
             options.frames,
         )
         return answer_over_ray(work, todo, options.workers)
-    from palikit.cli.asking import load_predictor
+    if team is not None:
+        predictor = team.load(model)
+    else:
+        from palikit.cli.asking import load_predictor
 
-    predictor = load_predictor(model, settings.loading)
+        predictor = load_predictor(model, settings.loading)
     return answer_each(
         predictor,
         todo,

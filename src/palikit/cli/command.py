@@ -16,6 +16,7 @@ import click
 
 from palikit.cli.batch_options import BatchOptions
 from palikit.cli.options import RunOptions
+from palikit.cli.serve_replicas import ReplicaOptions
 from palikit.errors import PaliKitError
 from palikit.options import GenerationOptions, LoadOptions, ServeOptions
 from palikit.train_options import LoraOptions, LossOptions, TrainOptions
@@ -39,7 +40,7 @@ _SECTIONS = (
 )
 _OPTIONS = (
     *(cls for _, cls in _SECTIONS),
-    *(TrainOptions, LossOptions, LoraOptions, ServeOptions, BatchOptions),
+    *(TrainOptions, LossOptions, LoraOptions, ServeOptions, BatchOptions, ReplicaOptions),
 )
 
 

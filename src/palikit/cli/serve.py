@@ -7,6 +7,7 @@ import click
 
 from palikit.cli.command import Command, names_of, remark
 from palikit.cli.options import options_of, read_options
+from palikit.cli.serve_replicas import ReplicaOptions
 from palikit.errors import InputError, MissingExtraError
 from palikit.options import LoadOptions, ServeOptions
 from palikit.published import BUILT_IN
@@ -34,6 +35,7 @@ class _Serve(Command):
         ("Who may ask, and where", _WHO.split()),
         ("Bounds", _BOUNDS.split()),
         ("Pictures from elsewhere, and the log", _OUTSIDE.split()),
+        ("Several replicas", names_of(ReplicaOptions)),
         ("Loading the model", names_of(LoadOptions)),
     )
 
@@ -54,6 +56,7 @@ palikit serve --model mix-448-int8/ --served-name paligemma --requests-per-minut
     help="Folder, .safetensors or .npz file, or a name on the Hub; else PALIKIT_MODEL, else nano.",
 )
 @options_of(ServeOptions)
+@options_of(ReplicaOptions)
 @options_of(LoadOptions)
 @click.pass_context
 def serve(ctx: click.Context, model: str | None) -> None:
@@ -72,6 +75,12 @@ def serve(ctx: click.Context, model: str | None) -> None:
         import uvicorn  # noqa: F401
     except ImportError as error:
         raise MissingExtraError(str(error.name), "serve", "serve a model") from None
+    replicas = read_options(ctx, ReplicaOptions)
+    if replicas.ray:
+        from palikit.cli.serve_replicas import run_over_ray
+
+        run_over_ray(model or BUILT_IN, public_name(model or BUILT_IN), options, loading, replicas)
+        return
     run(model or BUILT_IN, options, loading)
 
 

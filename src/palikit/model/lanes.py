@@ -91,12 +91,12 @@ def lanes_of(model: PaliGemma) -> Lanes | None:
     """Where a model's caches are kept; None where the plain step is to run.
 
     That is off CUDA, in training, under autocast, whose copies of weights do not last, and on
-    weights that are cut among processes.
+    weights that are cut among processes or spread over devices.
     """
     device = model.device
     if device.type != "cuda" or model.training or torch.is_autocast_enabled("cuda"):
         return None
-    if is_cut(model.language_model.norm.weight):
+    if any(is_cut(each) or each.device != device for each in model.language_model.parameters()):
         return None
     if model not in _LANES:
         memory = torch.cuda.get_device_properties(device).total_memory

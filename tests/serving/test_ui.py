@@ -1,0 +1,183 @@
+"""The page's parts without a browser: what strangers reach, and what is drawn and said."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from string import Formatter
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from palikit.masks import Mask
+from palikit.prediction import Prediction
+from palikit.results import Box, Segment, Segments
+from palikit.serving.problems import Problem
+from palikit.serving.ui.overlays import View, drawn, filtered, written
+from palikit.serving.ui.words import Words, language_for, sentence_of, words_in
+
+gradio = pytest.importorskip("gradio", reason="the page needs palikit[ui]")
+
+from palikit.serving.app import create_app  # noqa: E402
+from palikit.serving.keys import ApiKeys  # noqa: E402
+from palikit.serving.ui.mount import mount_page  # noqa: E402
+from tests.serving.made import KEY, one_key, service_with  # noqa: E402
+
+pytestmark = [
+    # Gradio leaves files to the garbage collector.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+
+def client_with_page(keys: ApiKeys | None = None) -> TestClient:
+    service = service_with(keys=keys)
+    app = create_app(service)
+    mount_page(app, service)
+    return TestClient(app, base_url="http://localhost:8000", follow_redirects=False)
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[TestClient]:
+    with client_with_page() as made:
+        yield made
+
+
+def asked_about(path: str, **more: str) -> dict[str, Any]:
+    file = {"path": path, "meta": {"_type": "gradio.FileData"}, **more}
+    return {"data": ["en", file], "fn_index": 1, "session_hash": "abc"}
+
+
+def test_the_page_is_there_and_the_root_leads_to_it(client: TestClient) -> None:
+    assert client.get("/").headers["location"] == "/ui/"
+    page = client.get("/ui/")
+    assert page.status_code == 200
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+
+
+def test_the_routes_of_the_server_stay(client: TestClient) -> None:
+    assert client.get("/v1/models").json()["data"][0]["id"] == "fake"
+    assert client.get("/nowhere").json()["error"]["code"] == "not_found"
+
+
+def test_the_page_asks_for_a_key_where_there_are_keys() -> None:
+    with client_with_page(one_key()) as client:
+        refused = client.get("/ui/")
+        assert refused.status_code == 401
+        assert any("Basic" in each for each in refused.headers.get_list("www-authenticate"))
+        assert client.get("/ui/", auth=("anyone", KEY)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/gradio_api/proxy=http://127.0.0.1:8000/healthz",
+        "/gradio_api/file=http://127.0.0.1:8000/healthz",
+        "/gradio_api/file=/etc/passwd",
+        "/gradio_api/file=../../../../etc/passwd",
+        "/monitoring",
+        "/gradio_api/openapi.json",
+        "/gradio_api/vibe-code",
+        "/login_check",
+    ],
+)
+def test_routes_that_the_page_does_not_need_are_closed(client: TestClient, path: str) -> None:
+    assert client.get(f"/ui{path}").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/gradio_api/call/ask", "/gradio_api/api/ask", "/login"])
+def test_the_page_is_no_second_api(client: TestClient, path: str) -> None:
+    assert client.post(f"/ui{path}", json={"data": []}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["http://127.0.0.1:8000/healthz", "https://example.com/a.png", "/etc/passwd", "a/../b", "\0"],
+)
+def test_a_question_names_no_file_but_uploads(client: TestClient, path: str) -> None:
+    answer = client.post("/ui/gradio_api/queue/join", json=asked_about(path))
+    assert answer.status_code == 400
+
+
+def test_a_question_brings_no_picture_past_the_bounds(client: TestClient) -> None:
+    body = asked_about("/tmp/x", url="data:image/png;base64,AAAA")
+    assert client.post("/ui/gradio_api/queue/join", json=body).status_code == 400
+
+
+def test_all_texts_are_there_in_both_languages() -> None:
+    english, chinese = words_in("en"), words_in("zh")
+    for field in fields(Words):
+        ours, theirs = getattr(english, field.name), getattr(chinese, field.name)
+        assert bool(theirs) >= bool(ours), field.name
+        if isinstance(ours, str):
+            assert _places(ours) == _places(theirs), field.name
+    assert dict(english.failures).keys() == dict(chinese.failures).keys()
+
+
+def _places(text: str) -> set[str | None]:
+    return {name for _, name, _, _ in Formatter().parse(text) if name is not None}
+
+
+@pytest.mark.parametrize(
+    ("accepted", "language"),
+    [("zh-CN,zh;q=0.9,en;q=0.8", "zh"), ("en-US,zh;q=0.5", "en"), ("de", "en"), ("", "en")],
+)
+def test_the_browser_chooses_the_first_language(accepted: str, language: str) -> None:
+    assert language_for(accepted) == language
+
+
+def test_a_problem_becomes_a_sentence() -> None:
+    busy = Problem(429, "overloaded", "64 requests wait already")
+    other = Problem(400, "invalid_value", "the picture has too many pixels", param="image")
+    assert sentence_of(busy, words_in("en")) == "The server is busy: ask again in a moment."
+    assert sentence_of(other, words_in("en")) == "The picture has too many pixels."
+    assert sentence_of(other, words_in("zh")).startswith("无法使用这张图片")
+
+
+@pytest.fixture
+def prediction() -> Prediction[Segments]:
+    inside = np.zeros((40, 60), bool)
+    inside[10:20, 10:20] = True
+    found = (
+        Segment(Box(5, 5, 25, 25), "star", tuple(range(16)), Mask.from_array(inside), 0.9),
+        Segment(Box(30, 5, 50, 25), "ring", tuple(range(16)), None, 0.2),
+    )
+    result = Segments(found, 60, 40)
+    return Prediction(
+        "picture", "segment", "segment star", "...", result, 0.5, "grammar", "stop", 60, 40, "nano"
+    )
+
+
+def changed(before: Image.Image, after: Image.Image) -> Any:
+    return (np.asarray(before) != np.asarray(after)).any(axis=2)
+
+
+def test_toggles_take_boxes_and_outlines_away(prediction: Prediction[Segments]) -> None:
+    picture = Image.new("RGB", (60, 40), (200, 200, 200))
+    neither = drawn(picture, prediction, View(boxes=False, masks=False))
+    assert not changed(picture, neither).any()
+    outlines = changed(picture, drawn(picture, prediction, View(boxes=False)))
+    assert outlines[10:20, 10:20].all()
+    assert outlines.sum() == 100
+    boxes = changed(picture, drawn(picture, prediction, View(masks=False)))
+    assert not boxes[14:18, 14:18].any()
+
+
+def test_the_slider_hides_what_scores_less(prediction: Prediction[Segments]) -> None:
+    kept = filtered(prediction, View(min_score=0.5)).result
+    assert [found.label for found in kept] == ["star"]
+    assert len(filtered(prediction, View()).result) == 2
+
+
+def test_downloads_hold_the_record_the_drawing_and_coco(
+    tmp_path: Path, prediction: Prediction[Segments]
+) -> None:
+    picture = Image.new("RGB", (60, 40))
+    record, png, coco = written(tmp_path, picture, prediction)
+    assert json.loads(Path(record).read_text())["model"] == "nano"
+    with Image.open(png) as opened:
+        assert opened.size == (60, 40)
+    assert [each["category_id"] for each in json.loads(Path(coco).read_text())] == [1, 2]
