@@ -52,7 +52,7 @@ def test_two_processes_write_the_answers_of_one(pictures: Path, tmp_path: Path) 
         assert ours["score"] == pytest.approx(theirs["score"], abs=1e-4)
         for name in ("input", "text", "finish_reason"):
             assert ours[name] == theirs[name]
-    assert two.stderr.count("3 of 3 done") == 1
+    assert two.stderr.count("3 of 3 done, in") == 1
     again = batch(pictures, tmp_path / "two", *TWO, launcher=tuple(TORCHRUN))
     assert again.returncode == 0, again.stderr
     assert again.stderr.count("nothing left to do") == 1

@@ -1,5 +1,6 @@
 """A headless Chromium, and servers with the page for it."""
 
+import gc
 import os
 import shutil
 import threading
@@ -33,6 +34,7 @@ def chromium() -> str | None:
 def page_of(service: Service, second: Service | None = None) -> Iterator[str]:
     """The page of a service whose model is there; its address."""
     options = ServeOptions(port=0)
+    before = os.environ.get("GRADIO_TEMP_DIR")  # one for the whole process, read at every upload
     app = create_app(service)
     mount_page(app, service, second)
     with bind(options) as opened:
@@ -46,6 +48,9 @@ def page_of(service: Service, second: Service | None = None) -> Iterator[str]:
         finally:
             server.should_exit = True
             thread.join(30)
+            if before is not None:
+                os.environ["GRADIO_TEMP_DIR"] = before
+            gc.collect()  # what Gradio left open is not the next test's
 
 
 def _wait_for(address: str) -> None:

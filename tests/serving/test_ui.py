@@ -21,6 +21,11 @@ from palikit.serving.ui.words import Words, language_for, sentence_of, words_in
 
 gradio = pytest.importorskip("gradio", reason="the page needs palikit[ui]")
 
+from gradio import networking  # noqa: E402
+
+from palikit.cli import ui  # noqa: E402
+from palikit.errors import InputError  # noqa: E402
+from palikit.options import ServeOptions  # noqa: E402
 from palikit.serving.app import create_app  # noqa: E402
 from palikit.serving.keys import ApiKeys  # noqa: E402
 from palikit.serving.ui.mount import mount_page  # noqa: E402
@@ -181,3 +186,23 @@ def test_downloads_hold_the_record_the_drawing_and_coco(
     with Image.open(png) as opened:
         assert opened.size == (60, 40)
     assert [each["category_id"] for each in json.loads(Path(coco).read_text())] == [1, 2]
+
+
+def test_a_tunnel_is_guarded_by_a_key_and_the_name_is_known(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys = ui._keys_to_share(ApiKeys())
+    key = capsys.readouterr().err.split()[-1]
+    assert keys.name_of(f"Bearer {key}") is not None
+    monkeypatch.setattr(networking, "setup_tunnel", lambda *_: "https://abc.gradio.live/")
+    options = ui._called(ServeOptions(allowed_hosts="mine"), ui._shared(8000))
+    assert options.allowed_hosts == "mine,abc.gradio.live"
+
+
+def test_a_tunnel_without_the_internet_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> str:
+        raise RuntimeError("Could not get share link")
+
+    monkeypatch.setattr(networking, "setup_tunnel", fails)
+    with pytest.raises(InputError, match="no tunnel can be opened for --share"):
+        ui._shared(8000)

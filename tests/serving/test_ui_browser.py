@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def nano() -> Iterator[str]:
     from palikit.cli.serve import scheduler_of
     from palikit.serving.backend import backend_of
 
-    options = ServeOptions()
+    options = ServeOptions(upload_timeout=2)  # open pages hold the end up for so long
     predictor = load_predictor(BUILT_IN, LoadOptions())
     backend = backend_of(predictor, scheduler_of(predictor, BUILT_IN, options))
     with page_of(Service(options, backend=backend), Service(options, backend=backend)) as address:
@@ -250,11 +251,28 @@ def take_unseen(page: Any, file: Path) -> None:
 
 
 def test_a_busy_server_gets_a_sentence(browser: Any) -> None:
-    service = service_with(FakeScheduler(is_full=True))
+    service = service_with(FakeScheduler(is_full=True), upload_timeout=2)
     with page_of(service) as address, opened(browser, address) as page:
         take(page)
         page.click("#caption-ask")
         expect_sentence(page, "The server is busy")
+
+
+def test_stop_ends_an_answer_and_its_job(browser: Any) -> None:
+    scheduler = FakeScheduler(holds=True)
+    with (
+        page_of(service_with(scheduler, upload_timeout=2)) as address,
+        opened(browser, address) as page,
+    ):
+        take(page)
+        page.click("#caption-ask")
+        sync_api.expect(status(page)).to_contain_text("Working")
+        page.click("#stop")
+        sync_api.expect(status(page)).to_contain_text("Stopped")
+        until = time.monotonic() + 10
+        while not scheduler.tickets[0].is_cancelled and time.monotonic() < until:
+            page.wait_for_timeout(50)
+        assert scheduler.tickets[0].is_cancelled
 
 
 def test_the_page_speaks_chinese_to_chinese_browsers_and_switches(browser: Any, nano: str) -> None:
