@@ -41,7 +41,7 @@ from tests.parity.oracle import save_tiny
 
 VERBS = ("caption", "describe", "answer", "ocr", "detect", "segment", "generate")
 COMMANDS = (
-    *(*VERBS, "batch", "data", "finetune", "recipes", "evaluate", "benchmarks", "serve"),
+    *(*VERBS, "batch", "data", "finetune", "recipes", "evaluate", "benchmarks", "serve", "ui"),
     *("models", "inspect", "convert", "quantize", "merge", "env"),
 )
 SOURCES = Path(__file__).resolve().parents[1] / "src"

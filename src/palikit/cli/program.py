@@ -14,6 +14,7 @@ from palikit.cli.models import convert, inspect, models
 from palikit.cli.quantize import quantize
 from palikit.cli.recipes import recipes
 from palikit.cli.serve import serve
+from palikit.cli.ui import ui
 from palikit.cli.verbs import VERBS
 
 _START = """\
@@ -47,7 +48,7 @@ _SECTIONS = (
     ("Ask about pictures", (*VERBS, batch)),
     ("Train on your own", (data, finetune, recipes)),
     ("Measure", (evaluate, benchmarks)),
-    ("Serve others", (serve,)),
+    ("Serve others", (serve, ui)),
     ("Models", (models, inspect, convert, quantize, merge)),
     ("This machine", (env,)),
 )
