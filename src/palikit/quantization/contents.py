@@ -1,7 +1,8 @@
 """What the files of a quantised checkpoint hold, told from headers, and what of it is wrong.
 
-The tensors that a form consists of follow from the model: every product is quantised on the meta
-device, where nothing is computed.
+The tensors that a form consists of follow from the model: of every product one row is quantised,
+and all its rows are like it. (The meta device would do without, but for the import of PyTorch's
+compiler, which takes longer than to load the model.)
 """
 
 from collections import Counter
@@ -26,7 +27,7 @@ from palikit.config import PaliGemmaConfig
 from palikit.config_json import config_from_json
 from palikit.model.paligemma import PaliGemma
 from palikit.options import QuantizedForm
-from palikit.quantization.layers import bias_of, sites
+from palikit.quantization.layers import has_bias, sites
 
 _NF4_PARTS = ("absmax", "quant_map", "quant_state.bitsandbytes__nf4")
 """What stands beside a weight of 4 bits; scales that are quantised too have parts of their own."""
@@ -120,11 +121,12 @@ def expected_tensors(model: PaliGemma, form: QuantizedForm) -> dict[str, Expecte
     for site in sites(model):
         members.update(site.members)
         scheme = site.scheme(form)
-        parts = scheme.quantize(torch.empty(site.shape, device="meta"))
-        for suffix, part in zip(scheme.suffixes, parts, strict=True):
+        rows, inputs = site.shape
+        row = scheme.quantize(torch.zeros(1, inputs, device="cpu"))
+        for suffix, part in zip(scheme.suffixes, row, strict=True):
             name = to_hub(f"{site.name}.{suffix}")
-            found[name] = ExpectedTensor(tuple(part.shape), part.dtype)
-        if bias_of(model, site) is not None:
+            found[name] = ExpectedTensor((rows, *part.shape[1:]), part.dtype)
+        if has_bias(model, site):
             found[to_hub(f"{site.name}.bias")] = ExpectedTensor(site.shape[:1])
     for name, weight in model.named_parameters():
         if name.rpartition(".")[0] not in members:

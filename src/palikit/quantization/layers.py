@@ -164,6 +164,12 @@ def parts_of(model: PaliGemma, site: Site, form: QuantizedForm) -> Parts:
     return joined(members)
 
 
+def has_bias(model: PaliGemma, site: Site) -> bool:
+    """Whether the float layers of a site have biases."""
+    layer = model.get_submodule(site.members[0])
+    return getattr(layer, "bias", None) is not None
+
+
 def bias_of(model: PaliGemma, site: Site) -> Tensor | None:
     """The biases of a site's float layers, or None where they have none."""
     found = [getattr(model.get_submodule(name), "bias", None) for name in site.members]
