@@ -27,6 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from palikit.model.activation import soft_capped
 from palikit.model.fused_attention import FUSED
 
 AttentionFunction: TypeAlias = Callable[
@@ -136,7 +137,7 @@ def _attention_block(
         return out.reshape(B, K, G, Q, H)
     # Scores leave the product in the model's dtype and are capped and normalised in float32.
     scores = (rows @ k.transpose(-1, -2)).float().reshape(B, K, G, Q, S)
-    scores = softcap * torch.tanh(scores * (scale / softcap))
+    scores = soft_capped(scores, softcap, scale)
     if visible is not None:
         scores = scores.masked_fill(~visible, float("-inf"))
     weights = scores.softmax(dim=-1).to(v.dtype).reshape(B, K, G * Q, S)

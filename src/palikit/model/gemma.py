@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from palikit.config import TextConfig
+from palikit.model.activation import gelu, soft_capped
 from palikit.model.attention import AttentionFunction, attention, rotary_angles, rotate
 from palikit.model.cache import KVCache
 from palikit.model.embedding import TokenTable
@@ -106,7 +107,7 @@ class Decoder(nn.Module):
         )
         cap = self.config.final_logit_softcapping
         if softcap and cap is not None:
-            scores = cap * torch.tanh(scores / cap)
+            scores = soft_capped(scores, cap)
         return scores
 
 
@@ -240,7 +241,7 @@ class DecoderMLP(nn.Module):
             gate, up = self.gate_proj(x), self.up_proj(x)
         else:
             gate, up = self.gate_up_proj(x).chunk(2, dim=-1)
-        out: Tensor = self.down_proj(F.gelu(gate, approximate="tanh") * up)
+        out: Tensor = self.down_proj(gelu(gate) * up)
         return out
 
 

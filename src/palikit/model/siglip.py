@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from palikit.config import VisionConfig
+from palikit.model.activation import gelu
 from palikit.model.attention import AttentionFunction, attention
 from palikit.model.embedding import embedding
 
@@ -124,5 +125,5 @@ class VisionMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[U, I, D] -> [U, I, D]."""
-        out: Tensor = self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
+        out: Tensor = self.fc2(gelu(self.fc1(x)))
         return out
