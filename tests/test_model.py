@@ -214,3 +214,12 @@ def empty_cache(model: PaliGemma, batch_size: int, capacity: int) -> KVCache:
     return KVCache.allocate(
         model.config.text_config, batch_size, capacity, dtype=model.dtype, device=model.device
     )
+
+
+def test_one_query_against_keys_beyond_the_cache_equals_the_obvious_attention() -> None:
+    q, k, v = torch.randn(1, 4, 1, 256), torch.randn(1, 2, 600, 256), torch.randn(1, 2, 600, 256)
+    assert k.nbytes > 2**20
+    for softcap in (None, 50.0):
+        fast = attention(q, k, v, None, 0.0625, softcap)
+        slow = attention_reference(q, k, v, None, 0.0625, softcap)
+        torch.testing.assert_close(fast, slow, atol=1e-5, rtol=1e-5)

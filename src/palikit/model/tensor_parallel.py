@@ -43,6 +43,8 @@ _TIMEOUT = timedelta(minutes=10)
 def join_processes(count: int, device: str) -> DeviceMesh:
     """Meet the processes that torchrun started, which all have to call this.
 
+    Those that have met already are only counted.
+
     Args:
         count: how many there must be.
         device: "auto", "cuda" or "cpu"; each process takes the GPU of its number on its machine.
@@ -71,7 +73,8 @@ def join_processes(count: int, device: str) -> DeviceMesh:
                 f"{torch.cuda.device_count()}: start fewer, or choose --device cpu"
             )
         torch.cuda.set_device(local)
-    dist.init_process_group("nccl" if kind == "cuda" else "gloo", timeout=_TIMEOUT)
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if kind == "cuda" else "gloo", timeout=_TIMEOUT)
     return init_device_mesh(kind, (count,))
 
 
