@@ -49,8 +49,9 @@ CASES = {
         "detect",
         (),
         (
-            *("--augment", "turn", "--batch-size", "16", "--steps", "2400"),
-            *("--optimizer", "muon", "--learning-rate", "6e-4", "--evaluate-every", "600"),
+            *("--augment", "turn", "--batch-size", "16", "--steps", "800"),
+            *("--optimizer", "muon", "--learning-rate", "6e-4", "--evaluate-every", "400"),
+            *("--max-text-tokens", "352"),  # pictures of thirty cells
         ),
     ),
     "nuclei": Case(
@@ -58,8 +59,9 @@ CASES = {
         "segment",
         ("--crop", "128", "--split", "train=0.8,val=0.1,test=0.1", "--model", "nano"),
         (
-            *("--augment", "turn", "--batch-size", "16", "--steps", "2400"),
-            *("--optimizer", "muon", "--learning-rate", "6e-4", "--evaluate-every", "800"),
+            *("--augment", "turn", "--batch-size", "16", "--steps", "600"),
+            *("--optimizer", "muon", "--learning-rate", "6e-4", "--evaluate-every", "300"),
+            *("--max-text-tokens", "704"),  # tiles of thirty nuclei
         ),
     ),
 }

@@ -3,11 +3,12 @@
     python benchmarks/nano_report.py
 
 Reads what the stages of the training left in benchmarks/results/nano: pretraining.jsonl and
-codec.jsonl as printed, training_*.jsonl, the metrics of each run of `palikit.nano.training`,
-scores.json of `python -m palikit.nano.evaluation`, and commands.txt.
+codec.jsonl as printed, training_*.jsonl, the metrics of each run of `palikit.nano.training` (of the
+last, every fifth step), scores.json of `python -m palikit.nano.evaluation`, and commands.txt.
 """
 
 import json
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +58,14 @@ def draw_curves(stages: list[Path]) -> None:
     start = 0
     for stage in stages:
         steps = [r for r in rows(stage.name) if "loss" in r]
-        means = [
-            sum(r["loss"] for r in steps[i : i + 50]) / 50 for i in range(0, len(steps) - 49, 50)
-        ]
-        places = [start + 50 * (i + 1) for i in range(len(means))]
-        second.plot(places, means, label=stage.stem.removeprefix("training_"))
-        start += len(steps)
+        ends = range(50, steps[-1]["step"] + 1, 50)
+        losses = [[r["loss"] for r in steps if end - 50 < r["step"] <= end] for end in ends]
+        second.plot(
+            [start + end for end in ends],
+            [statistics.fmean(each) for each in losses],
+            label=stage.stem.removeprefix("training_"),
+        )
+        start += steps[-1]["step"]
     second.set(title="lessons: loss of the answer", xlabel="steps of 64 lessons", yscale="log")
     second.legend(fontsize=8)
     CURVES.parent.mkdir(parents=True, exist_ok=True)
