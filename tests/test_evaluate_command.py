@@ -12,7 +12,7 @@ from palikit.cli import main
 from palikit.options import LoadOptions
 from tests import tiny
 from tests.e2e.test_finetune import write_rows
-from tests.evaluation.exams import docvqa
+from tests.evaluation.exams import docci, docvqa
 from tests.fake_predictor import FakePredictor
 from tests.parity.oracle import save_tiny
 from tests.training.test_distributed import ENVIRONMENT, TIMEOUT_S, TORCHRUN
@@ -151,6 +151,31 @@ def test_finished_answers_need_no_model(desk: Path, monkeypatch: pytest.MonkeyPa
     assert "a.json has no answer to 1 of 2 questions" in line
 
 
+def test_judgements_of_captions_come_beside_the_figures_later(
+    desk: Path, model: Path, fake: FakePredictor
+) -> None:
+    docci(desk / "docci")
+    command = ("--benchmark", "docci", "--data", "docci", "-m", model, "--output", "o")
+    assert run(*command).exit_code == 0
+    fake.calls.clear()
+    said = "caption,sentence,rater_1\na,A dog.,neutral\nb,A cat.,entailment\n"
+    (desk / "said.csv").write_text(said)
+    result = run(*command, "--judgements", "said.csv", "--format", "json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["parts"]["nes"] == 50
+    assert not fake.calls
+    line = refused("--data", "docci", "--judgements", "said.csv", "--compare", "a", "b")
+    assert "give no --compare" in line
+
+
+def test_a_comparison_asks_nobody_before_both_models_are_found(
+    desk: Path, model: Path, fake: FakePredictor
+) -> None:
+    data = texts(desk / "cells")
+    assert '"nowhere" is neither' in refused("--data", data, "--compare", model, "nowhere")
+    assert not fake.calls
+
+
 def test_bad_commands_are_refused_in_a_sentence(desk: Path) -> None:
     docvqa(desk / "docvqa")
     assert "did you mean docvqa?" in refused("--benchmark", "docvqaa", "--data", "docvqa")
@@ -167,6 +192,8 @@ def test_bad_commands_are_refused_in_a_sentence(desk: Path) -> None:
     both = refused("--benchmark", "docvqa", "--data", "docvqa", "--task", "vqa")
     assert "--benchmark and --task do not go together" in both
     assert "--limit is 0" in refused("--data", "docvqa", "--limit", "0")
+    folders = refused("--compare", "docvqa", "nowhere")
+    assert folders.startswith("docvqa holds no finished evaluation")
     forms = refused("--data", "docvqa", "--compare-forms", "bfloat16,int3")
     assert "'int3' is no form of weights" in forms
 

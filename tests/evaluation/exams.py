@@ -31,6 +31,17 @@ def docvqa(folder: Path, questions: int = 7, *, secret: bool = False) -> Path:
     return folder
 
 
+def docci(folder: Path) -> Path:
+    """DOCCI in its official layout, three pictures."""
+    rows = []
+    for name in "abc":
+        write_picture(folder / "images" / f"{name}.jpg")
+        row = {"split": "qual_dev", "example_id": name, "image_file": f"{name}.jpg"}
+        rows.append(json.dumps(row | {"description": "A dog."}))
+    (folder / "docci_descriptions.jsonlines").write_text("\n".join(rows))
+    return folder
+
+
 def exam(folder: Path, questions: int = 7, *, limit: int | None = None) -> Exam:
     return benchmark_exam(
         benchmark_named("docvqa"), docvqa(folder / "docvqa", questions), limit=limit

@@ -21,7 +21,7 @@ from palikit.evaluation.metrics.questions import over_parts
 from palikit.evaluation.metrics.refcoco import Referral, refcoco_iou
 from palikit.evaluation.metrics.relaxed import relaxed_accuracy
 from palikit.evaluation.metrics.rouge import rouge_l
-from palikit.evaluation.metrics.tables import teds, teds_of_table
+from palikit.evaluation.metrics.teds import teds, teds_of_table
 from palikit.evaluation.metrics.voc import voc_average_precision
 from palikit.evaluation.metrics.yes_no import pope_accuracy, yes_no_accuracy
 from palikit.results import Box, Detection, Segment

@@ -55,7 +55,7 @@ def test_lines_with_id_and_answer_are_scored(asked: Exam, tmp_path: Path) -> Non
 
 def test_an_answer_to_no_question_is_refused(asked: Exam, tmp_path: Path) -> None:
     file = lines(tmp_path / "a.jsonl", *answers(asked), {"id": "7", "answer": "x"})
-    assert "line 4: there is no question 7 in DocVQA (val)" in refused(asked, file)
+    assert "line 4: question 7 is not in DocVQA (val)" in refused(asked, file)
 
 
 def test_a_question_without_an_answer_is_refused(asked: Exam, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 from benchmarks.metric_golden import golden_section
 from benchmarks.page_parts import METRICS_PAGE, part_of
 
-from palikit.evaluation.metrics.tables import teds
+from palikit.evaluation.metrics.teds import teds
 from tests.conftest import shared
 from tests.evaluation.golden_cases import GOLDEN, golden_of, read, teds_tables
 

@@ -11,6 +11,8 @@ from palikit.data.options import RenderOptions
 from palikit.data.rows import Row
 from palikit.errors import InputError
 from palikit.evaluation.answer_folder import AnswerFolder
+from palikit.evaluation.answering import ask, batches_of
+from palikit.evaluation.benchmarks import Answered
 from palikit.evaluation.cases import TruthReader
 from palikit.evaluation.evaluate import evaluate
 from palikit.evaluation.exam import Exam
@@ -24,7 +26,6 @@ from tests.evaluation.test_validation import (
     CODES,
     LEFT,
     RIGHT,
-    Scripted,
     boxes,
     detect_row,
     mask_codec,
@@ -36,29 +37,16 @@ from tests.evaluation.test_validation import (
 __all__ = ["pictures"]  # a fixture
 
 
-class Answering(Scripted):
-    """Writes given texts to inquiries too."""
-
-    def outcomes(self, inquiries, options=None, *, batch_size=None):
-        from palikit.request import Request
-
-        requests = [
-            Request(inquiry.open(), task_for(40, 30), inquiry.input)
-            for inquiry in inquiries
-            for task_for in inquiry.task_fors
-        ]
-        return self.predict_each(requests, options)
-
-
-def answering(*texts: str) -> Answering:
-    made = scripted(*texts)
-    made.__class__ = Answering
-    return made  # type: ignore[return-value]
-
-
 def exam_of(rows: list[Row], task) -> Exam:
     read = TruthReader("1023", mask_codec(), "round")
     return own_exam(rows, task, read, GenerationOptions(), source=Path("data"), split="val")
+
+
+def answered_by(exam: Exam, *texts: str) -> list[Answered]:
+    answers = ask(
+        scripted(*texts), batches_of(exam.items, 8), exam.generation, batch_size=8, side=28
+    )
+    return [Answered(item.example, answer.text, answer) for item, answer in answers]
 
 
 TASKS = {
@@ -81,7 +69,7 @@ def test_figures_are_those_of_a_validation(task, pictures: list[Path], tmp_path:
     asked = exam_of(rows, task)
     folder = AnswerFolder(tmp_path / "out", {})
     folder.begin(overwrite=False)
-    answer_missing(asked, answering(*answers), folder, batch_size=8, side=28)
+    answer_missing(asked, scripted(*answers), folder, batch_size=8, side=28)
     report = make_report(asked, folder.answers(), Subject("scripted"), folder)
     assert report.score is not None
     assert report.figure == scores.main
@@ -104,7 +92,7 @@ def test_outlines_are_scored_by_their_quality(pictures: list[Path], tmp_path: Pa
     asked = exam_of(rows, "segment")
     folder = AnswerFolder(tmp_path / "out", {})
     folder.begin(overwrite=False)
-    answer_missing(asked, answering(*answers), folder, batch_size=8, side=28)
+    answer_missing(asked, scripted(*answers), folder, batch_size=8, side=28)
     report = make_report(asked, folder.answers(), Subject("scripted"), folder)
     assert report.value == pytest.approx(scores.figure("quality"))
     assert report.value < 1
@@ -193,3 +181,20 @@ def test_figures_are_the_same_in_every_process() -> None:
         for seed in "1234"
     }
     assert len(printed) == 1
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_figure_alone_is_that_of_the_whole_score(task, pictures: list[Path]) -> None:
+    texts = TASKS[task]
+    prefix = {"detect": "detect cat ; dog", "caption": "caption en", "vqa": "answer en is it?"}
+    rows = [Row((path,), prefix.get(task, "ocr"), (texts[0],)) for path in pictures]
+    exam = exam_of(rows, task)
+    answered = answered_by(exam, *(texts[n % 2] for n in range(len(rows))))
+    assert exam.value_of(answered) == exam.judge(answered).value
+
+
+def test_detection_is_measured_as_pascal_voc_does_too(pictures: list[Path]) -> None:
+    exam = exam_of([detect_row(path, (LEFT, "cat")) for path in pictures], "detect")
+    right, wrong = boxes((LEFT, "cat")), boxes((RIGHT, "cat"))
+    score = exam.judge(answered_by(exam, right, wrong, right, wrong))
+    assert dict(score.parts)["voc_ap"] == pytest.approx(0.25 + 0.25 * 2 / 3)

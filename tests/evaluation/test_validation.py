@@ -14,7 +14,7 @@ from palikit import tasks
 from palikit.data.options import DataTask
 from palikit.data.records import Annotation
 from palikit.data.rows import Row
-from palikit.errors import InputError
+from palikit.errors import InputError, PaliKitError
 from palikit.evaluation.cases import make_cases
 from palikit.evaluation.validation import make_validation
 from palikit.masks import Mask
@@ -24,7 +24,7 @@ from palikit.options import GenerationOptions
 from palikit.prediction import Prediction
 from palikit.predictor import Predictor
 from palikit.processor import Processor
-from palikit.request import Request
+from palikit.request import Inquiry, Request
 from palikit.results import Box, Detection, Detections, Segments
 from palikit.scores import Scores
 from tests import tiny
@@ -40,15 +40,16 @@ class Scripted(Predictor):
     texts: tuple[str, ...] = ()
     cut_off: frozenset[int] = frozenset()
 
-    def predict_each(
+    def outcomes(
         self,
-        requests: Iterable[Request],
+        inquiries: Iterable[Inquiry],
         options: GenerationOptions | None = None,
         *,
-        batch_size: int = 8,
-    ) -> Iterator[Prediction[Any]]:
+        batch_size: int | None = None,
+    ) -> Iterator[Prediction[Any] | PaliKitError]:
         self.options = options
         self.asked = []
+        requests = (request for inquiry in inquiries for request in _requests(inquiry))
         for index, (request, text) in enumerate(zip(requests, self.texts, strict=True)):
             self.asked.append(request)
             result = tasks.parse(request.task, text, WIDTH, HEIGHT)
@@ -68,6 +69,12 @@ class Scripted(Predictor):
                 model="scripted",
                 image=request.pictures[0],
             )
+
+
+def _requests(inquiry: Inquiry) -> Iterator[Request]:
+    pictures = inquiry.open()
+    for task_for in inquiry.task_fors:
+        yield Request(pictures, task_for(WIDTH, HEIGHT), inquiry.input)
 
 
 @cache
@@ -269,7 +276,7 @@ def test_neighbours_that_share_a_picture_open_it_once(pictures: list[Path], tmp_
 def test_a_missing_picture_is_told_with_its_row(tmp_path: Path) -> None:
     row = Row((tmp_path / "no.png",), "ocr", ("a",), where="val.jsonl, line 3")
     with pytest.raises(InputError, match=r"val\.jsonl, line 3: no such file"):
-        run([row], "ocr", scripted("a"), tmp_path)
+        run([row], "ocr", make_predictor(tiny.model()), tmp_path)
 
 
 def test_no_rows_are_refused() -> None:

@@ -5,7 +5,6 @@ import pytest
 from palikit.errors import InputError
 from palikit.evaluation.metrics.vqa import (
     answer_soft_accuracy,
-    answer_vqa_accuracy,
     soft_accuracy,
     vqa_accuracy,
 )
@@ -17,13 +16,13 @@ from palikit.evaluation.metrics.vqa_text import normalised
 )
 def test_each_person_is_left_out_once(agreeing: int, accuracy: float) -> None:
     truths = ["cat"] * agreeing + [f"dog {number}" for number in range(10 - agreeing)]
-    assert answer_vqa_accuracy("cat", truths) == pytest.approx(accuracy, abs=1e-12)
+    assert vqa_accuracy(["cat"], [truths]).value == pytest.approx(accuracy, abs=1e-12)
 
 
 def test_answers_are_normalised_only_where_people_disagree() -> None:
-    assert answer_vqa_accuracy("Yes", ["yes"] * 10) == 0
-    assert answer_vqa_accuracy(" yes\n", ["yes"] * 10) == 1
-    assert answer_vqa_accuracy("Yes", ["yes"] * 9 + ["no"]) == 1
+    assert vqa_accuracy(["Yes"], [["yes"] * 10]).value == 0
+    assert vqa_accuracy([" yes\n"], [["yes"] * 10]).value == 1
+    assert vqa_accuracy(["Yes"], [["yes"] * 9 + ["no"]]).value == 1
 
 
 @pytest.mark.parametrize(
@@ -85,9 +84,8 @@ def test_soft_accuracy_also_tells_how_many_answers_anybody_gave() -> None:
 
 
 def test_a_question_with_one_truth_is_refused() -> None:
-    for truths in (["yes"], []):
-        with pytest.raises(InputError, match="two or more"):
-            answer_vqa_accuracy("yes", truths)
+    with pytest.raises(InputError, match="give a list of one or more"):
+        vqa_accuracy(["yes"], [[]])
     with pytest.raises(InputError, match="two or more"):
         vqa_accuracy(["yes", "no"], [["yes"] * 10, ["no"]])
 

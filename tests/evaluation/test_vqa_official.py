@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from palikit.evaluation.metrics.vqa import answer_vqa_accuracy, vqa_accuracy
+from palikit.evaluation.metrics.vqa import vqa_accuracy
 from palikit.evaluation.metrics.vqa_text import CONTRACTIONS, normalised, tidied
 from tests.evaluation.agreement import apart
 from tests.evaluation.vqa_oracle import MARKS, TABLE, slow_accuracy, slowly_normalised
@@ -57,7 +57,7 @@ def test_every_contraction_of_the_official_table_is_known_and_no_other() -> None
 @given(texts, st.lists(texts, min_size=2, max_size=12))
 def test_one_answer_scores_as_by_leaving_each_person_out(answer: str, truths: list[str]) -> None:
     for each in (answer, truths[0]):
-        assert abs(answer_vqa_accuracy(each, truths) - slow_accuracy(each, truths)) < 1e-12
+        assert abs(vqa_accuracy([each], [truths]).value - slow_accuracy(each, truths)) < 1e-12
 
 
 def test_questions_score_as_by_leaving_each_person_out() -> None:

@@ -8,7 +8,8 @@ import click
 from palikit.cli.command import LABELS_SECTION, Command, names_of
 from palikit.cli.evaluate_exam import DecodingOptions, asked_for, exam_of, loading_of
 from palikit.cli.finetune_processes import together
-from palikit.cli.options import options_of
+from palikit.cli.options import ParallelOptions, options_of, read_options
+from palikit.cli.team import met_team
 from palikit.data.options import DataTask, RenderOptions
 from palikit.errors import InputError
 from palikit.options import LoadOptions
@@ -25,7 +26,7 @@ class EvaluateCommand(Command):
     sections = (
         (LABELS_SECTION, names_of(RenderOptions)),
         ("Decoding", names_of(DecodingOptions)),
-        ("Loading the model", names_of(LoadOptions)),
+        ("Loading the model", names_of(LoadOptions, ParallelOptions)),
     )
 
 
@@ -72,6 +73,12 @@ palikit evaluate --data cells/ -m runs/a/best --compare-forms bfloat16,int8,nf4"
     "the benchmark's own server takes.",
 )
 @click.option(
+    "--judgements",
+    metavar="FILE",
+    help="What people said of the sentences of docci's captions, .csv or .jsonl: the share that is "
+    "not entailed (NES) beside the other figures.",
+)
+@click.option(
     "--compare",
     nargs=2,
     metavar="A B",
@@ -96,6 +103,7 @@ palikit evaluate --data cells/ -m runs/a/best --compare-forms bfloat16,int8,nf4"
 @options_of(RenderOptions, without=("task", "seed", "rename", "object_order"))
 @options_of(DecodingOptions)
 @options_of(LoadOptions)
+@options_of(ParallelOptions)
 @click.pass_context
 def evaluate(
     ctx: click.Context,
@@ -107,6 +115,7 @@ def evaluate(
     limit: int | None,
     output: str | None,
     predictions: str | None,
+    judgements: str | None,
     compare: tuple[str, str] | None,
     compare_forms: str | None,
     batch_size: int | None,
@@ -119,15 +128,14 @@ def evaluate(
 
     The folder of the evaluation gets every answer as it comes; the same command again goes on after
     an interruption. Figures come with the interval of 95 % of bootstrap samples. Processes that
-    torchrun starts share the questions.
+    torchrun starts share the questions, or with --tensor-parallel the model.
     """
     from palikit.cli import evaluate_compare
     from palikit.cli.evaluate_run import Runner, Settings, checked_model, score_answers
     from palikit.cli.evaluate_tables import show_report
 
-    given = [predictions is not None, compare is not None, compare_forms is not None]
-    if sum(given) > 1:
-        raise InputError("--predictions, --compare and --compare-forms: give one of them")
+    _check_together(predictions, judgements, compare, compare_forms)
+    evaluate_compare.check_folders(compare, data)
     settings = Settings(output, overwrite, batch_size, quiet)
     if compare and all(map(evaluate_compare.is_finished, compare)):
         exam = None
@@ -137,7 +145,7 @@ def evaluate(
         folders = [Path(name) for name in compare]
         evaluate_compare.compare_folders(folders, exam, output, output_format, overwrite=overwrite)
         return
-    asked = asked_for(ctx, benchmark, data, task, split, limit)
+    asked = asked_for(ctx, benchmark, data, task, split, limit, judgements)
     loading = loading_of(ctx, asked)
     if predictions is not None:
         report = score_answers(ctx, asked, settings, Path(predictions), loading, model)
@@ -148,7 +156,8 @@ def evaluate(
     exam = None if benchmark is None else exam_of(ctx, asked, None, loading)
     with together(_LOST) as processes:
         met = processes.processes(loading.device)
-        runner = Runner(ctx, asked, settings, processes, met, exam)
+        team = met_team(read_options(ctx, ParallelOptions), loading)
+        runner = Runner(ctx, asked, settings, processes, met, exam, team)
         if compare is not None:
             evaluate_compare.compare_models(runner, compare, loading, output_format)
         elif forms:
@@ -159,3 +168,16 @@ def evaluate(
             measured = runner.model(name, loading, None)
             if measured.report is not None:
                 show_report(measured.report, output_format, quiet=quiet)
+
+
+def _check_together(
+    predictions: str | None,
+    judgements: str | None,
+    compare: tuple[str, str] | None,
+    compare_forms: str | None,
+) -> None:
+    compared = [compare is not None, compare_forms is not None]
+    if sum([predictions is not None, *compared]) > 1:
+        raise InputError("--predictions, --compare and --compare-forms: give one of them")
+    if judgements is not None and any(compared):
+        raise InputError("--judgements are of the captions of one model: give no --compare")

@@ -63,6 +63,10 @@ def compare_models(
     runner: Runner, names: Sequence[str], loading: LoadOptions, output_format: str
 ) -> None:
     """Evaluate two checkpoints, and show the difference."""
+    from palikit.cli.data_model import open_data_model
+
+    for name in names:  # before the first is asked for hours
+        open_data_model(name, loading)
     labels = [_label(name) for name in names]
     if len(set(labels)) < len(labels):
         labels = [f"{number}-{label}" for number, label in enumerate(labels, start=1)]
@@ -99,6 +103,20 @@ def compare_folders(
     if output is not None:
         _write(Path(output), record, overwrite=overwrite)
     _print(rows, record, output_format)
+
+
+def check_folders(names: Sequence[str] | None, data: str | None) -> None:
+    """Without data two names are folders of evaluations.
+
+    Raises:
+        InputError: one is not.
+    """
+    open_ones = [name for name in names or () if not is_finished(name)]
+    if open_ones and data is None:
+        raise InputError(
+            f"{open_ones[0]} holds no finished evaluation: give the folders of two, or --data to "
+            "evaluate two models on"
+        )
 
 
 def is_finished(name: str) -> bool:

@@ -50,6 +50,7 @@ class Asked:
         split: None for the usual one.
         limit: questions that are drawn; None for all.
         render: how records become rows.
+        judgements: file of what people said of a benchmark's captions; None for none.
     """
 
     benchmark: str | None
@@ -58,6 +59,7 @@ class Asked:
     split: str | None
     limit: int | None
     render: RenderOptions
+    judgements: str | None = None
 
 
 def asked_for(
@@ -67,6 +69,7 @@ def asked_for(
     task: DataTask | None,
     split: str | None,
     limit: int | None,
+    judgements: str | None = None,
 ) -> Asked:
     """Check what needs no data.
 
@@ -87,7 +90,8 @@ def asked_for(
         raise InputError(f"there is no {data}: give a folder or file of a data set with --data")
     if limit is not None and limit < 1:
         raise InputError(f"--limit is {limit}: it must be 1 or more")
-    return Asked(benchmark, data, task, split, limit, read_options(ctx, RenderOptions))
+    render = read_options(ctx, RenderOptions)
+    return Asked(benchmark, data, task, split, limit, render, judgements)
 
 
 def loading_of(ctx: click.Context, asked: Asked) -> LoadOptions:
@@ -96,9 +100,9 @@ def loading_of(ctx: click.Context, asked: Asked) -> LoadOptions:
     if asked.benchmark is None or is_typed(ctx, "mask_edges"):
         return options
     from palikit.evaluation.benchmarks import benchmark_named
+    from palikit.evaluation.exam import mask_edges_of
 
-    is_referral = benchmark_named(asked.benchmark).task == "refer"
-    return replace(options, mask_edges="truncate") if is_referral else options
+    return replace(options, mask_edges=mask_edges_of(benchmark_named(asked.benchmark)))
 
 
 def exam_of(
@@ -123,6 +127,10 @@ def exam_of(
         exam = benchmark_exam(benchmark, Path(asked.data), asked.split, asked.limit)
     else:
         exam = _own(asked, model, loading)
+    if asked.judgements is not None:
+        from palikit.evaluation.judgements import with_judgements
+
+        exam = with_judgements(exam, asked.judgements)
     return exam.decoded(read_options(ctx, DecodingOptions).applied_to(exam.generation))
 
 

@@ -13,6 +13,7 @@ from palikit.cli.command import remark
 from palikit.cli.evaluate_exam import Asked, exam_of
 from palikit.cli.finetune_processes import Together
 from palikit.cli.progress import progress_of
+from palikit.cli.team import Team
 from palikit.errors import InputError, counted
 from palikit.options import LoadOptions
 from palikit.published import BUILT_IN
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from palikit.evaluation.answer_folder import AnswerFolder
     from palikit.evaluation.exam import Exam
     from palikit.evaluation.report import Report
+    from palikit.predictor import Predictor
     from palikit.training.processes import Processes
 
 _MAX_NAMES = 1000
@@ -67,8 +69,9 @@ class Runner:
         ctx: of the command.
         asked: what is measured.
         settings: how the command runs.
-        together, processes: this one, and those that share the questions.
+        together, processes: this one, and those that share the questions or the model.
         exam: a benchmark, which is the same for every model; None for own data.
+        team: where the model is shared; None where each process has a whole one.
     """
 
     ctx: click.Context
@@ -77,6 +80,7 @@ class Runner:
     together: Together
     processes: "Processes"
     exam: "Exam | None" = None
+    team: Team | None = None
 
     def model(self, name: str, loading: LoadOptions, folder: Path | None) -> Measured:
         """Ask a model what its folder has no answer to, and report.
@@ -105,7 +109,7 @@ class Runner:
             if self.together.is_first:
                 kept.begin(overwrite=self.settings.overwrite)
         batch_size = self.settings.batch_size or default_batch_size(known.tokens_per_image, exam)
-        share = Share(self.processes.rank, self.processes.count)
+        share = Share(self.processes.rank, self.processes.count) if self.team is None else Share()
         with self.processes.together():
             self._answer(exam, kept, name, loading, batch_size, share, known.image_size)
         subject = Subject(name, known.size, known.image_size, batch_size)
@@ -136,8 +140,10 @@ class Runner:
         if not self.settings.quiet:
             part = f" (process 1 of {share.count})" if share.count > 1 else ""
             remark(f"asking {name} {counted(total - done, 'question')}{part}, into {kept.path}")
-        own = LoadOptions(**{**vars(loading), "device": self.together.own_device(loading.device)})
-        predictor = load_predictor(name, own)
+        predictor = self._loaded(name, loading)
+        if self.team is not None and not self.team.is_first:
+            self._work_along(exam, kept, predictor, batch_size, side)
+            return
         with progress_of(
             total, done, is_quiet=self.settings.quiet, writes_to_stdout=False
         ) as progress:
@@ -158,6 +164,27 @@ class Runner:
                     + (" without --overwrite" if self.settings.overwrite else " again")
                 )
                 raise
+
+    def _loaded(self, name: str, loading: LoadOptions) -> "Predictor":
+        if self.team is not None:
+            return self.team.load(name, loading)
+        own = LoadOptions(**{**vars(loading), "device": self.together.own_device(loading.device)})
+        return load_predictor(name, own)
+
+    def _work_along(
+        self,
+        exam: "Exam",
+        kept: "AnswerFolder",
+        predictor: "Predictor",
+        batch_size: int,
+        side: int,
+    ) -> None:
+        """Ask what the first process of a team does, whose folder has no new answer before."""
+        from palikit.evaluation.answering import Share, ask, batches_of, missing
+
+        todo = missing(batches_of(exam.items, batch_size), Share(), kept.answers())
+        for _ in ask(predictor, todo, exam.generation, batch_size=batch_size, side=side):
+            pass
 
 
 def score_answers(

@@ -2,8 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
+from pathlib import Path
 from typing import Literal
+
+from PIL.Image import Image
 
 from palikit import tasks
 from palikit.data.check_suffix import is_free_prompt, prompt_of
@@ -11,12 +15,11 @@ from palikit.data.options import DataTask
 from palikit.data.outlines import corners_of, fill_rings
 from palikit.data.records import Annotation
 from palikit.data.rows import Row
-from palikit.errors import InputError
 from palikit.evaluation.metrics.objects import TrueObject
 from palikit.model.mask_codec import MaskCodec
 from palikit.model.mask_coding import with_masks
 from palikit.pictures import load_picture
-from palikit.request import Request
+from palikit.request import Inquiry, TaskFor
 from palikit.results import Detections, Segments
 from palikit.tasks import Task, TaskName
 from palikit.vocab import Coordinates, MaskEdges
@@ -97,21 +100,21 @@ def make_cases(rows: Sequence[Row], task: DataTask) -> tuple[Case, ...]:
     )
 
 
-def requests_of(cases: Sequence[Case]) -> Iterator[Request]:
-    """Requests whose pictures are opened when their turn comes; once for neighbours that share.
-
-    Raises:
-        InputError: a picture is missing or damaged; the message names the row.
-    """
+def inquiries_of(cases: Sequence[Case]) -> Iterator[Inquiry]:
+    """Questions whose pictures are opened when their turn comes; once for neighbours that share."""
     for _, group in groupby(cases, key=lambda case: case.row.images):
         sharing = list(group)
-        row = sharing[0].row
-        try:
-            pictures = tuple(load_picture(path) for path in row.images)
-        except InputError as error:
-            raise InputError(f"{row.where}: {error}") from None
-        name = ", ".join(map(str, row.images))
-        yield from (Request(pictures, case.task, name) for case in sharing)
+        images = sharing[0].row.images
+        task_fors = tuple(_always(case.task) for case in sharing)
+        yield Inquiry(partial(_opened, images), task_fors, ", ".join(map(str, images)))
+
+
+def _opened(images: tuple[Path, ...]) -> tuple[Image, ...]:
+    return tuple(map(load_picture, images))
+
+
+def _always(task: Task) -> TaskFor:
+    return lambda _width, _height: task
 
 
 def _object_task(

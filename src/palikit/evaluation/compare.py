@@ -217,7 +217,7 @@ def _spread(exam: Exam, first: Finished, other: Finished) -> float:
     for _ in range(SAMPLES):
         drawn = [pairs[place] for place in random.integers(len(pairs), size=len(pairs))]
         try:
-            one, two = (exam.judge([pair[side] for pair in drawn]).value for side in (0, 1))
+            one, two = (exam.value_of([pair[side] for pair in drawn]) for side in (0, 1))
         except InputError:  # a sample in which nothing is to be found
             continue
         found.append(two - one)

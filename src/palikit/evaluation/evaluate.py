@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from palikit.data.options import DataTask, RenderOptions
 from palikit.errors import InputError
 from palikit.evaluation.answer_folder import AnswerFolder
-from palikit.evaluation.benchmarks import benchmark_named
+from palikit.evaluation.benchmarks import Benchmark, benchmark_named
 from palikit.evaluation.cases import TruthReader
-from palikit.evaluation.exam import Exam, benchmark_exam, identity_of
+from palikit.evaluation.exam import Exam, benchmark_exam, identity_of, mask_edges_of
+from palikit.evaluation.judgements import with_judgements
 from palikit.evaluation.own import own_exam, own_rows
 from palikit.evaluation.published import size_of
 from palikit.evaluation.report import Report, Subject, make_report
@@ -34,6 +35,7 @@ def evaluate(
     task: DataTask | None = None,
     split: str | None = None,
     limit: int | None = None,
+    judgements: str | Path | None = None,
     generation: GenerationOptions | None = None,
     render: RenderOptions | None = None,
     batch_size: int | None = None,
@@ -45,7 +47,8 @@ def evaluate(
     A call that was interrupted goes on where it stopped when it is made again.
 
     Args:
-        model: a predictor, or a name as `palikit.load` takes it.
+        model: a predictor, or a name as `palikit.load` takes it (for RefCOCO with the edges of
+            boxes that its published evaluator takes).
         data: the benchmark's data in its official layout, or a file or folder in any format of
             `palikit data`.
         output: folder for predictions.jsonl, report.json, report.html and, where the benchmark has
@@ -55,6 +58,8 @@ def evaluate(
         split: None takes the one that published figures are of; of own data val, else test, else
             all.
         limit: how many questions to draw at random, the same each time; None for all.
+        judgements: of docci's captions by people, a file as of
+            `metrics.long_captions.read_judgements`.
         generation: how answers are decoded; None as published, and for own data greedily, with room
             for one and a half times the longest answer.
         render: how own data that are no rows yet become rows.
@@ -67,13 +72,16 @@ def evaluate(
             of range.
         CheckpointError: the model cannot be loaded.
     """
-    predictor = model if isinstance(model, Predictor) else _loaded(str(model))
-    if benchmark is not None:
+    recipe = None if benchmark is None else benchmark_named(benchmark)
+    predictor = model if isinstance(model, Predictor) else _loaded(str(model), recipe)
+    if recipe is not None:
         if task is not None:
             raise InputError("benchmark and task do not go together: a benchmark has its own task")
-        exam = benchmark_exam(benchmark_named(benchmark), Path(data), split, limit)
+        exam = benchmark_exam(recipe, Path(data), split, limit)
     else:
         exam = _own(predictor, str(data), task, split, limit, render or RenderOptions())
+    if judgements is not None:
+        exam = with_judgements(exam, judgements)
     if generation is not None:
         exam = exam.decoded(generation)
     vision = predictor.model.config.vision_config
@@ -96,10 +104,10 @@ def own_generation(rows: "Sequence[Row]", tokenizer: "Tokenizer") -> GenerationO
     return GenerationOptions(max_new_tokens=min(longest * 3 // 2 + 8, MAX_NEW_TOKENS))
 
 
-def _loaded(name: str) -> Predictor:
+def _loaded(name: str, recipe: Benchmark | None) -> Predictor:
     from palikit.loading import load
 
-    return load(name)
+    return load(name, mask_edges="round" if recipe is None else mask_edges_of(recipe))
 
 
 def _own(

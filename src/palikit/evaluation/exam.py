@@ -20,6 +20,7 @@ from palikit.evaluation.metrics.objects import TrueObject
 from palikit.evaluation.metrics.score import Score
 from palikit.options import GenerationOptions, LoadOptions
 from palikit.tasks import Task, TaskName
+from palikit.vocab import MaskEdges
 
 Truth: TypeAlias = Callable[[Answered], tuple[TrueObject, ...]]
 """The objects that are to be found, in pixels of the picture that was asked about."""
@@ -54,6 +55,7 @@ class Exam:
         benchmark: the recipe, where it is one.
         limit: how many questions were drawn out of all.
         all_ids: of the whole split, also what `limit` leaves out.
+        value: the judge's figure alone, where interval and parts cost much more than it does.
     """
 
     name: str
@@ -70,6 +72,11 @@ class Exam:
     benchmark: Benchmark | None = None
     limit: int | None = None
     all_ids: frozenset[str] = field(default=frozenset(), repr=False)
+    value: Callable[[Sequence[Answered]], float] | None = None
+
+    def value_of(self, answered: Sequence[Answered]) -> float:
+        """The figure of any answers, in the metric's own unit; raises InputError as the judge."""
+        return self.judge(answered).value if self.value is None else self.value(answered)
 
     @property
     def is_secret(self) -> bool:
@@ -133,7 +140,13 @@ def benchmark_exam(
         benchmark=benchmark,
         limit=limit,
         all_ids=frozenset(each.id for each in examples),
+        value=judges.boxes_value if benchmark.score is judges.boxes else None,
     )
+
+
+def mask_edges_of(benchmark: Benchmark) -> MaskEdges:
+    """How outlines are pasted: for RefCOCO as its published evaluator does."""
+    return "truncate" if benchmark.task == "refer" else "round"
 
 
 def _task(name: TaskName, prompt: str) -> Task:

@@ -81,9 +81,10 @@ def _check(given: Sequence[_Given], exam: Exam, file: Path) -> None:
         seen[each.id] = each.where
     known = exam.all_ids
     if unknown := [each for each in given if each.id not in known]:
+        more = f", nor are {len(unknown) - 1} more" if len(unknown) > 1 else ""
         raise InputError(
-            f"{unknown[0].where}: there is no question {unknown[0].id} in {exam.title} "
-            f"({exam.split}), nor {len(unknown) - 1} others: give answers to this split alone"
+            f"{unknown[0].where}: question {unknown[0].id} is not in {exam.title} ({exam.split})"
+            f"{more}: give answers to this split alone"
         )
     absent = [item.example.id for item in exam.items if item.example.id not in seen]
     if absent and not _is_coco(exam, file):

@@ -13,9 +13,9 @@ from palikit.evaluation.cases import Case, TruthReader, make_cases
 from palikit.evaluation.exam import Exam, Item, sampled
 from palikit.evaluation.metrics.objects import TrueObject
 from palikit.evaluation.metrics.score import Score
-from palikit.evaluation.own_scores import own_score
+from palikit.evaluation.own_scores import own_score, own_value
 from palikit.evaluation.row_tasks import data_task_of, tasks_asked
-from palikit.evaluation.scoring import judge
+from palikit.evaluation.scoring import Judged, judge
 from palikit.options import GenerationOptions
 from palikit.scores import figures_of
 
@@ -39,12 +39,18 @@ class OwnJudge:
 
     def __call__(self, answered: Sequence[Answered]) -> Score:
         """The figure of a task; the others are its parts."""
-        judged = [
+        return own_score(self._judged(answered), self.task)
+
+    def value(self, answered: Sequence[Answered]) -> float:
+        """The figure alone."""
+        return own_value(self._judged(answered), self.task)
+
+    def _judged(self, answered: Sequence[Answered]) -> list[Judged]:
+        return [
             judge(self.cases[each.example.id], each.prediction, self.task, self.read)
             for each in answered
             if each.prediction is not None
         ]
-        return own_score(judged, self.task)
 
     def truth(self, answered: Answered) -> tuple[TrueObject, ...]:
         """The objects of one row; () for tasks without any."""
@@ -148,6 +154,7 @@ def own_exam(
         truth=own_judge.truth,
         limit=limit,
         all_ids=frozenset(ids),
+        value=own_judge.value,
     )
 
 

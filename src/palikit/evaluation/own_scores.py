@@ -1,13 +1,15 @@
 """The figure of own data with its interval: that of a training's validation, and the others."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from palikit.data.options import DataTask
 from palikit.evaluation.metrics import segmentation, text
-from palikit.evaluation.metrics.detection import average_precision_score
+from palikit.evaluation.metrics.detection import average_precision_score, average_precision_value
 from palikit.evaluation.metrics.objects import PictureObjects
 from palikit.evaluation.metrics.score import Score, mean_score, ratio_score, require_examples
-from palikit.evaluation.scoring import Judged, summarise
+from palikit.evaluation.metrics.voc import voc_average_precision
+from palikit.evaluation.scoring import Judged, is_right, summarise
 
 _AP_SAMPLES = 100
 
@@ -21,20 +23,29 @@ def own_score(judged: Sequence[Judged], task: DataTask) -> Score:
     require_examples(len(judged))
     figures = summarise(judged, task)
     main = _main(judged, task)
-    parts = tuple(pair for pair in figures.figures if pair[0] != figures.main)
+    others = tuple(pair for pair in figures.figures if pair[0] != figures.main)
     invalid = sum(each.is_unparsed for each in judged)
-    return Score(main.value, main.interval, main.per_example, invalid, parts)
+    return replace(main, invalid=invalid, parts=(*main.parts, *others))
+
+
+def own_value(judged: Sequence[Judged], task: DataTask) -> float:
+    """The deciding figure alone. Raises InputError as `own_score`."""
+    if task != "detect":
+        return _main(judged, task).value
+    return average_precision_value(_pictures(judged))
 
 
 def _main(judged: Sequence[Judged], task: DataTask) -> Score:
-    if task in ("detect", "segment"):
-        pictures = [each.objects for each in judged if each.objects is not None]
-        if task == "detect":
-            return average_precision_score(pictures, samples=_AP_SAMPLES)
-        return _quality(pictures)
-    pairs = [(each.text, each.case.row.suffixes) for each in judged]
+    if task == "detect":
+        pictures = _pictures(judged)
+        score = average_precision_score(pictures, samples=_AP_SAMPLES)
+        # Validation leaves it out: it is for comparing with what others measured as Pascal VOC.
+        return replace(score, parts=(("voc_ap", voc_average_precision(pictures).value),))
+    if task == "segment":
+        return _quality(_pictures(judged))
     if task == "vqa":
-        return mean_score([float(text.is_exact(found, answers)) for found, answers in pairs])
+        return mean_score([float(is_right(each)) for each in judged])
+    pairs = [(each.text, each.case.row.suffixes) for each in judged]
     if task == "caption":
         return mean_score([text.similarity(found, answers) for found, answers in pairs])
     rates = [text.character_error_rate([found], [answers]) for found, answers in pairs]
@@ -43,6 +54,10 @@ def _main(judged: Sequence[Judged], task: DataTask) -> Score:
         [each.length for each in rates],
         per_example=[each.rate for each in rates],
     )
+
+
+def _pictures(judged: Sequence[Judged]) -> list[PictureObjects]:
+    return [each.objects for each in judged if each.objects is not None]
 
 
 def _quality(pictures: Sequence[PictureObjects]) -> Score:

@@ -15,6 +15,7 @@ from typing import Any
 from palikit.data.jsonl import json_text
 from palikit.evaluation.benchmarks.row import Answered
 from palikit.evaluation.exam import Item
+from palikit.evaluation.found_words import with_words
 from palikit.evaluation.metrics.objects import TrueObject
 from palikit.prediction import Prediction
 from palikit.records import OBJECT_TASKS, prediction_from_dict
@@ -22,7 +23,10 @@ from palikit.records import OBJECT_TASKS, prediction_from_dict
 
 def record_of(item: Item, prediction: Prediction[Any]) -> dict[str, Any]:
     """What is kept of an answer; its picture and its tokens are not."""
-    example, answer = item.example, prediction.to_dict()
+    example = item.example
+    if example.words is not None:
+        prediction = with_words(prediction)
+    answer = prediction.to_dict()
     record = {
         "id": example.id,
         "prompt": example.prompt,

@@ -7,7 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from palikit.errors import InputError
+from palikit.errors import InputError, counted
 from palikit.evaluation.answer_folder import (
     KIND,
     PAGE,
@@ -187,15 +187,16 @@ def make_report(
 
 
 def report_line(report: Report) -> str:
-    """The figure in a line: "ANLS 73.6 (72.9 .. 74.2) on 5349 questions"."""
-    number = f"{report.examples} answers"
+    """The figure in a line: "nano: ANLS (%) 73.6 (72.9 .. 74.2) on 5349 answers"."""
+    number = counted(report.examples, "answer")
     if report.score is None:
-        return f"{number}; the references are secret"
+        return f"{report.subject.name}: {number}; the references are secret"
     low, high = report.interval
     digits = 2 if report.unit else 4
-    figure = f"{report.figure} {report.value:.{digits}f}"
+    name = f"{report.figure} ({report.unit})" if report.unit else report.figure
+    figure = f"{name} {report.value:.{digits}f}"
     between = f" ({low:.{digits}f} .. {high:.{digits}f})" if math.isfinite(low) else ""
-    return f"{figure}{between} on {number}"
+    return f"{report.subject.name}: {figure}{between} on {number}"
 
 
 def _in_order(

@@ -89,10 +89,9 @@ def _card(exam: Exam, item: Item, answered: Answered, score: float | None) -> Ca
     lines.append((Span("answer     ", "muted"), Span(shortened(answered.text), tone)))
     if answered.prediction is not None and answered.prediction.finish_reason == "length":
         lines.append((Span("the answer reached the limit of tokens", "bad"),))
-    start = "" if score is None else f"{score:.2f}  "
-    return Card(
-        f"{start}{example.id}  {example.where}", _pictures(exam, item, answered), tuple(lines)
-    )
+    number = "" if score is None else f"{score:.2f}"
+    title = " · ".join(filter(None, (number, example.id, example.where)))
+    return Card(title, _pictures(exam, item, answered), tuple(lines))
 
 
 def _pictures(exam: Exam, item: Item, answered: Answered) -> tuple[Picture, ...]:
@@ -105,16 +104,18 @@ def _pictures(exam: Exam, item: Item, answered: Answered) -> tuple[Picture, ...]
     if not isinstance(found, Detections | Segments):
         return tuple(map(picture_of, shown[:_MAX_FRAMES]))
     first = shown[0]
+    truth = _truth(exam, answered, first, outlines=isinstance(found, Segments))
     return (
-        picture_of(draw(first, _truth(exam, answered, first)), "reference"),
+        picture_of(draw(first, truth), "reference"),
         picture_of(draw(first, found), "answer"),
     )
 
 
-def _truth(exam: Exam, answered: Answered, image: Image) -> Segments:
+def _truth(exam: Exam, answered: Answered, image: Image, *, outlines: bool) -> Segments:
     words = tuple(_word_segments(answered)) if answered.example.words is not None else None
     items = words or tuple(
-        Segment(each.box, each.label, (), each.mask) for each in exam.truth(answered)
+        Segment(each.box, each.label, (), each.mask if outlines else None)
+        for each in exam.truth(answered)
     )
     return Segments(items, *image.size)
 

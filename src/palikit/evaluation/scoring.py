@@ -57,6 +57,11 @@ def judge(case: Case, answer: Prediction[Any], task: DataTask, read: TruthReader
     )
 
 
+def is_right(judged: Judged) -> bool:
+    """Whether a text is one of the row's, whatever its case and its blanks."""
+    return text.is_exact(judged.text, judged.case.row.suffixes, ignore_case=True, ignore_space=True)
+
+
 def score_objects(picture: PictureObjects, task: DataTask) -> float:
     """How good one picture's answer is, in [0, 1]; 1 where nothing is there and nothing was found.
 
@@ -127,7 +132,7 @@ def _of_classes(classes: Sequence[detection.ClassScores]) -> list[tuple[str, flo
 def _of_texts(judged: Sequence[Judged], task: DataTask) -> tuple[list[tuple[str, float]], str]:
     found = [each.text for each in judged]
     answers = [each.case.row.suffixes for each in judged]
-    exact = ("exact", text.exact_match(found, answers))
+    exact = ("exact", _share([is_right(each) for each in judged]))
     if task == "ocr":
         characters = text.character_error_rate(found, answers).rate
         words = text.word_error_rate(found, answers).rate

@@ -1,6 +1,6 @@
 """Validation while a model trains: real answers to the whole validation set, and how good they are.
 
-row -> Request -> Predictor -> typed result beside the truth -> figures, and a page of pictures
+row -> Inquiry -> Predictor -> typed result beside the truth -> figures, and a page of pictures
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,14 +11,14 @@ from typing import Any, TypeAlias
 
 from palikit.data.options import DataTask
 from palikit.data.rows import Row
-from palikit.errors import InputError
-from palikit.evaluation.cases import Case, TruthReader, make_cases, requests_of
+from palikit.errors import InputError, PaliKitError
+from palikit.evaluation.cases import Case, TruthReader, inquiries_of, make_cases
 from palikit.evaluation.page import Gallery, card_of, write_gallery
 from palikit.evaluation.scoring import Judged, judge, summarise
 from palikit.model.paligemma import PaliGemma
 from palikit.options import MAX_NEW_TOKENS, GenerationOptions
 from palikit.prediction import Prediction
-from palikit.predictor import BATCH_SIZE, Predictor
+from palikit.predictor import Predictor
 from palikit.scores import Scores
 
 Progress: TypeAlias = Callable[[int, int], None]
@@ -31,7 +31,7 @@ def make_validation(
     make_predictor: Callable[[PaliGemma], Predictor],
     *,
     generation: GenerationOptions | None = None,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int | None = None,
     pictures: int = 24,
     seed: int = 0,
     progress: Progress | None = None,
@@ -45,7 +45,7 @@ def make_validation(
             codec). It must neither copy the weights nor change their dtype.
         generation: how answers are generated; None is greedy, up to one and a half times as many
             tokens as the longest true suffix has.
-        batch_size: rows that go through the model together.
+        batch_size: rows that go through the model together; None takes what `Predictor` does.
         pictures: rows on the page, half of them the worst, half a random sample; 0 for no page.
         seed: of that sample.
         progress: told of every answer.
@@ -71,8 +71,9 @@ def make_validation(
                     "validation of segment needs a mask codec: give vae-oid.npz as mask_codec"
                 )
             options = generation or _greedy(rows, predictor)
-            answers = predictor.predict_each(requests_of(cases), options, batch_size=batch_size)
-            judged = list(_judge_each(cases, answers, task, predictor, gallery, progress))
+            outcomes = predictor.outcomes(inquiries_of(cases), options, batch_size=batch_size)
+            answers = _answers(cases, outcomes)
+            judged = list(_judge_each(answers, len(cases), task, predictor, gallery, progress))
         scores = summarise(judged, task)
         if not pictures:
             return scores
@@ -82,9 +83,19 @@ def make_validation(
     return evaluate
 
 
+def _answers(
+    cases: Sequence[Case], outcomes: Iterator[Prediction[Any] | PaliKitError]
+) -> Iterator[tuple[Case, Prediction[Any]]]:
+    """Each row with its answer; an error names the row."""
+    for case, outcome in zip(cases, outcomes, strict=True):
+        if isinstance(outcome, PaliKitError):
+            raise InputError(f"{case.row.where or case.row.prefix}: {outcome}") from outcome
+        yield case, outcome
+
+
 def _judge_each(
-    cases: Sequence[Case],
-    answers: Iterator[Prediction[Any]],
+    answers: Iterator[tuple[Case, Prediction[Any]]],
+    total: int,
     task: DataTask,
     predictor: Predictor,
     gallery: Gallery,
@@ -94,12 +105,12 @@ def _judge_each(
     read = TruthReader(
         predictor.coordinates, predictor.mask_codec, predictor.engine.read.mask_edges
     )
-    for index, (case, answer) in enumerate(zip(cases, answers, strict=True)):
+    for index, (case, answer) in enumerate(answers):
         judged = judge(case, answer, task, read)
         if answer.image is not None:
             gallery.add(index, judged.score, partial(card_of, judged, answer.image))
         if progress is not None:
-            progress(index + 1, len(cases))
+            progress(index + 1, total)
         yield judged
 
 

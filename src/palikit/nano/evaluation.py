@@ -20,9 +20,9 @@ import numpy as np
 
 from palikit import tasks
 from palikit.evaluation.metrics.detection import average_precision, false_reports
+from palikit.evaluation.metrics.exact import exact_match
 from palikit.evaluation.metrics.objects import PictureObjects, TrueObject
 from palikit.evaluation.metrics.segmentation import instance_scores
-from palikit.evaluation.metrics.text import exact_match
 from palikit.nano import lessons
 from palikit.nano.progress import say
 from palikit.nano.scenes import KINDS, Scene, SceneOptions, draw_scene
@@ -167,8 +167,10 @@ def _objects(predictor: Predictor, cases: Iterable[Case]) -> list[PictureObjects
 
 
 def _exact(predictor: Predictor, cases: Iterable[Case]) -> float:
-    pairs = [(answer.text, (case.answer,)) for case, answer in _ask(predictor, cases)]
-    return exact_match([text for text, _ in pairs], [right for _, right in pairs])
+    asked = list(_ask(predictor, cases))
+    found = [answer.text for _, answer in asked]
+    right = [(case.answer,) for case, _ in asked]
+    return exact_match(found, right, ignore_case=True, ignore_space=True).value
 
 
 def _absent_case(scene: Scene, random: np.random.Generator) -> Sequence[Case]:

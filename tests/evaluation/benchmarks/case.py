@@ -4,8 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from palikit.results import Result
-
 KITES = "red kites circle above hills"
 DOGS = "two dogs chase yellow frisbees"
 TRAINS = "old trains cross iron bridges"
@@ -26,11 +24,10 @@ class Case:
     Attributes:
         write: puts files into a folder.
         prompts, ids, answers: what is to be read, in order.
-        texts: what a model shall have answered.
+        texts: what a model shall have written, with its tokens where it answers boxes.
         value: the figure, worked out by hand.
         split: None for the benchmark's first.
         parts: figures of parts, worked out by hand.
-        results: what the answers were read as, where that is scored and not the text.
     """
 
     write: Callable[[Path], None]
@@ -41,4 +38,3 @@ class Case:
     value: float
     split: str | None = None
     parts: tuple[tuple[str, float], ...] = ()
-    results: tuple[Result, ...] = ()

@@ -3,13 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from palikit.masks import Mask
-from palikit.results import Box, Detection, Detections, Segment, Segments
 from tests.evaluation.benchmarks.case import Case
 from tests.evaluation.benchmarks.writing import SIZE, as_json, picture, text
 
 _W, _H = SIZE
-_CODES = (0,) * 16
 
 
 def _rectangle(x1: int, y1: int, x2: int, y2: int) -> list[list[int]]:
@@ -51,24 +48,14 @@ def _refcoco(file: str, split: str) -> Any:
     return write
 
 
-def _segments(*boxes: tuple[int, int, int, int]) -> Segments:
-    found = []
-    for x1, y1, x2, y2 in boxes:
-        mask = Mask(_W, _H, _runs(x1, y1, x2, y2))
-        found.append(Segment(Box(x1, y1, x2, y2), "", _CODES, mask, None))
-    return Segments(tuple(found), _W, _H)
+def _tokens(x1: int, y1: int, x2: int, y2: int) -> str:
+    """A box as a model writes it."""
+    sides = ((y1, _H), (x1, _W), (y2, _H), (x2, _W))
+    return "".join(f"<loc{round(value / side * 1023):04}>" for value, side in sides)
 
 
-def _runs(x1: int, y1: int, x2: int, y2: int) -> list[int]:
-    """Run lengths of a rectangle, column by column, outside first."""
-    inside = [y1 <= y < y2 and x1 <= x < x2 for x in range(_W) for y in range(_H)]
-    runs, current = [0], False
-    for value in inside:
-        if value != current:
-            runs.append(0)
-            current = value
-        runs[-1] += 1
-    return runs
+_FULL = "<seg000>" * 16
+"""An outline that fills its box, as the test's codec reads it."""
 
 
 def _refcoco_case(file: str, split: str) -> Case:
@@ -78,14 +65,14 @@ def _refcoco_case(file: str, split: str) -> Case:
         ("Left  dog", "white one", "cat"),
         ("1", "2", "3"),
         ((), (), ()),
-        ("x", "x", ""),
+        (
+            # Of several outlines the first counts.
+            f"{_tokens(0, 0, 4, 4)}{_FULL}{_tokens(4, 0, 8, 4)}{_FULL}",
+            f"{_tokens(0, 0, 4, 2)}{_FULL}",
+            "cat",
+        ),
         (1 + 0.5 + 0) / 3,
         parts=(("ciou", 24 / 48), ("boxacc/0.5", 2 / 3)),
-        results=(
-            _segments((0, 0, 4, 4), (4, 0, 8, 4)),  # of several outlines the first counts
-            _segments((0, 0, 4, 2)),
-            Segments((), _W, _H),
-        ),
     )
 
 
@@ -109,11 +96,6 @@ def _detection(file: str, names: tuple[str, ...]) -> Any:
     return write
 
 
-def _boxes(*found: tuple[str, tuple[float, float, float, float]]) -> Detections:
-    objects = tuple(Detection(Box(*box), label, 0.9) for label, box in found)
-    return Detections(objects, _W, _H)
-
-
 def _detection_case(file: str, names: tuple[str, ...]) -> Case:
     # Both dogs are found and the cat is not: AP 1 and 0.
     return Case(
@@ -121,10 +103,9 @@ def _detection_case(file: str, names: tuple[str, ...]) -> Case:
         ("detect all classes",) * 3,
         ("1", "2", "3"),
         ((), (), ()),
-        ("x", "x", ""),
+        (f"{_tokens(0, 0, 4, 4)} dog", f"{_tokens(2, 2, 6, 6)} dog", ""),
         0.5,
         parts=(("ap/dog", 1.0), ("ap/cat", 0.0)),
-        results=(_boxes(("dog", (0, 0, 4, 4))), _boxes(("dog", (2, 2, 6, 6))), _boxes()),
     )
 
 
@@ -152,23 +133,20 @@ def _total_text(folder: Path) -> None:
         picture(folder, f"Images/Test/img{number}.jpg")
 
 
-def _words_case(write: Any, stem: str) -> Case:
+def _words_case(write: Any, stem: str, *texts: str) -> Case:
     # Two of three words are right; what lies on the illegible one is not counted as found.
     return Case(
         write,
         ("ocr",) * 3,
         tuple(f"{stem}{number}" for number in (1, 2, 3)),
         ((), (), ()),
-        ("x",) * 3,
+        texts,
         2 / 3,
         parts=(("precision", 2 / 3), ("recall", 2 / 3)),
-        results=(
-            _boxes(("EXIT", (0, 0, 4, 2)), ("??", (4, 3, 8, 6))),
-            _boxes(("a, b", (0, 0, 4, 2))),
-            _boxes(("stop", (0, 0, 4, 2))),
-        ),
     )
 
+
+_WORD, _BLURRED = _tokens(0, 0, 4, 2), _tokens(4, 3, 8, 6)
 
 OBJECTS: dict[str, Case] = {
     **{
@@ -182,6 +160,11 @@ OBJECTS: dict[str, Case] = {
         tuple(f"val2017/{number:012}.jpg" for number in (1, 2, 3)),
     ),
     "doclaynet": _detection_case("COCO/test.json", tuple(f"PNG/{name}.png" for name in "abc")),
-    "icdar15": _words_case(_icdar15, "img_"),
-    "total-text": _words_case(_total_text, "img"),
+    # Boxes before their words, and words before their boxes.
+    "icdar15": _words_case(
+        _icdar15, "img_", f"{_WORD} EXIT ; {_BLURRED} ??", f"{_WORD} a, b", f"{_WORD} stop"
+    ),
+    "total-text": _words_case(
+        _total_text, "img", f"EXIT {_WORD} ?? {_BLURRED}", f"a, b {_WORD}", f"stop {_WORD}"
+    ),
 }

@@ -153,7 +153,6 @@ CAPTIONS: tuple[Benchmark, ...] = (
         Asked("docci", length=192, task="caption"),
         Scored(judges.length, "characters of a caption", ""),
         "The published figure of quality is NES, the share of sentences that five people did not "
-        "find true of the picture: `palikit.evaluation.metrics.long_captions` computes it from a "
-        "file of their judgements.",
+        "find true of the picture: --judgements takes a file of what they said.",
     ),
 )

@@ -222,7 +222,7 @@ grandstaff/ler 6.7
         (("paligemma-3b", 448), ("paligemma2-3b", 448), ("paligemma2-10b", 448)),
         """
 docci/nes 34.3 28.4 20.3
-docci/characters - 529 521
+docci - 529 521
 docci/sentences - 7.7 7.5
 """,
         note="100 pictures of qual_dev; NES is judged by people, lower is better",
@@ -294,13 +294,6 @@ pope-adversarial 85.67 87.47
 def published_scores(name: str) -> tuple[Published, ...]:
     """What was published for the benchmark of that name, in the order of the tables."""
     return tuple(found for table in TABLES for found in _of(table, name))
-
-
-def published_names() -> frozenset[str]:
-    """Every benchmark that a table names."""
-    return frozenset(
-        _key(line)[0] for table in TABLES for line in table.rows.splitlines() if line.strip()
-    )
 
 
 def _of(table: Table, name: str) -> Iterator[Published]:

@@ -9,7 +9,7 @@ from palikit.evaluation.metrics.anls import anls
 from palikit.evaluation.metrics.bleu import bleu
 from palikit.evaluation.metrics.cider import cider_d
 from palikit.evaluation.metrics.counting import counting_accuracy
-from palikit.evaluation.metrics.detection import average_precision_score
+from palikit.evaluation.metrics.detection import average_precision_score, average_precision_value
 from palikit.evaluation.metrics.exact import exact_match
 from palikit.evaluation.metrics.grits import grits
 from palikit.evaluation.metrics.long_captions import mean_characters, mean_sentences
@@ -27,7 +27,7 @@ from palikit.evaluation.metrics.rouge import rouge_l
 from palikit.evaluation.metrics.rsvqa import HIGH_RESOLUTION, LOW_RESOLUTION, rsvqa_accuracy
 from palikit.evaluation.metrics.science_qa import letter_accuracy
 from palikit.evaluation.metrics.score import Score, require_examples
-from palikit.evaluation.metrics.tables import teds
+from palikit.evaluation.metrics.teds import teds
 from palikit.evaluation.metrics.vqa import soft_accuracy, vqa_accuracy
 from palikit.evaluation.metrics.yes_no import pair_accuracy, pope_accuracy, yes_no_accuracy
 from palikit.results import Detection, Detections, Segments
@@ -158,9 +158,13 @@ def outlines(answered: Sequence[Answered]) -> Score:
 
 def boxes(answered: Sequence[Answered]) -> Score:
     """COCO's AP over boxes, by the model's scores."""
-    pictures = [PictureObjects(_objects(each), tuple(_found(each))) for each in answered]
-    require_examples(len(pictures))
-    return average_precision_score(pictures, samples=AP_SAMPLES)
+    require_examples(len(answered))
+    return average_precision_score(_pictures(answered), samples=AP_SAMPLES)
+
+
+def boxes_value(answered: Sequence[Answered]) -> float:
+    """The figure of `boxes` alone."""
+    return average_precision_value(_pictures(answered))
 
 
 def spotting(answered: Sequence[Answered]) -> Score:
@@ -257,6 +261,10 @@ def _named(score: Score, prefix: str) -> list[tuple[str, float]]:
 def _found(each: Answered) -> list[Detection]:
     result = each.prediction.result if each.prediction else None
     return list(result.objects) if isinstance(result, Detections) else []
+
+
+def _pictures(answered: Sequence[Answered]) -> list[PictureObjects]:
+    return [PictureObjects(_objects(each), tuple(_found(each))) for each in answered]
 
 
 def _objects(each: Answered) -> tuple[TrueObject, ...]:

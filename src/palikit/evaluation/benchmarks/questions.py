@@ -7,7 +7,6 @@ from palikit.evaluation.benchmarks.row import Benchmark
 from palikit.evaluation.metrics.exact import exact_match
 
 _FAMILY = "questions"
-_ASK = "answer en {question}"
 _CHOOSE = "answer en  {question} choose from: {choices}"
 _EXACT = Scored(judges.exact, "exact match")
 _TWO_BLANKS = (

@@ -8,7 +8,7 @@ from palikit.evaluation.benchmarks.row import Benchmark
 
 _OUR_PROMPT = "The prompt of the published figures is not public: this one is PaliKit's."
 _SPOTTING = Scored(judges.spotting, "F1 of words, found and read")
-_WORDS_NOTE = f"{_OUR_PROMPT} The label of a found box is the word in it."
+_WORDS_NOTE = f"{_OUR_PROMPT} Each word has its box before or behind it."
 _TABLES = Scored(judges.tables, "TEDS")
 _TABLES_NOTE = f"{_OUR_PROMPT} Pictures are padded with white to a square."
 

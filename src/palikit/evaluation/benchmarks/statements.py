@@ -8,12 +8,7 @@ from palikit.evaluation.metrics.exact import exact_match
 
 _FAMILY = "questions"
 _ASK = "answer en {question}"
-_CHOOSE = "answer en  {question} choose from: {choices}"
 _EXACT = Scored(judges.exact, "exact match")
-_TWO_BLANKS = (
-    "Two blanks stand after en, and blank, tab, blank between the choices; the answer is the text "
-    "of a choice."
-)
 _COCO_2014 = "and the pictures of cocodataset.org in val2014/"
 
 STATEMENTS: tuple[Benchmark, ...] = (

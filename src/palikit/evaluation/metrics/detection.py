@@ -146,6 +146,19 @@ def average_precision_score(
     return Score(scores.ap, interval, _alone(pictures, classes), parts=_parts(scores))
 
 
+def average_precision_value(pictures: Sequence[PictureObjects]) -> float:
+    """The figure of `average_precision_score` alone, in a fraction of its time.
+
+    Raises:
+        InputError: nothing is to be found in any picture.
+        MissingExtraError: faster-coco-eval is not there.
+    """
+    value = average_precision(pictures).ap
+    if value is None:
+        raise nothing_to_find(len(pictures))
+    return value
+
+
 def interval_over_pictures(
     value: float, count: int, figure: Callable[[Places], float | None], samples: int
 ) -> tuple[float, float]:

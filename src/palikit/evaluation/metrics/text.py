@@ -27,32 +27,11 @@ class ErrorRate:
         return self.errors / max(self.length, 1)
 
 
-def exact_match(
-    found: Sequence[str],
-    answers: Sequence[Answers],
-    *,
-    ignore_case: bool = True,
-    ignore_space: bool = True,
-) -> float:
-    """The share of texts that equal one of their answers, in [0, 1]; 0 of no text.
+def is_exact(text: str, answers: Answers, *, ignore_case: bool, ignore_space: bool) -> bool:
+    """Whether a text equals one of its answers; space is ignored as `folded` does it.
 
-    With both options off it is big_vision's rule for GQA, AI2D and the like
-    (`evaluators/proj/paligemma/transfers/vqa.py`), with `ignore_case` its rule for OCR-VQA. Space
-    is ignored by joining words by one blank and dropping it at the ends. Nothing else is
-    normalised: "2" is not "two".
+    Nothing else is normalised: "2" is not "two".
     """
-    pairs = zip(found, answers, strict=True)
-    hits = [
-        is_exact(text, right, ignore_case=ignore_case, ignore_space=ignore_space)
-        for text, right in pairs
-    ]
-    return sum(hits) / len(hits) if hits else 0.0
-
-
-def is_exact(
-    text: str, answers: Answers, *, ignore_case: bool = True, ignore_space: bool = True
-) -> bool:
-    """Whether a text equals one of its answers, as `exact_match` counts it."""
     wanted = {folded(each, ignore_case=ignore_case, ignore_space=ignore_space) for each in answers}
     return folded(text, ignore_case=ignore_case, ignore_space=ignore_space) in wanted
 

@@ -58,16 +58,6 @@ def vqa_accuracy(
     return mean_score(values, parts=parts)
 
 
-def answer_vqa_accuracy(answer: str, truths: Answers) -> float:
-    """What one answer adds to `vqa_accuracy`, in [0, 1].
-
-    Raises:
-        InputError: there are fewer than two truths.
-    """
-    agreeing, people = _agreeing(answer, truths, tidied, normalised)
-    return float(_leave_one_out(np.array([agreeing], np.float64), np.array([people]))[0])
-
-
 def soft_accuracy(
     answers: Sequence[str], truths: Sequence[Answers], *, ignore_case: bool = False
 ) -> Score:

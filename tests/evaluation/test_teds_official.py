@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from palikit.evaluation.metrics.tables import teds_of_table
+from palikit.evaluation.metrics.teds import teds_of_table
 from tests.evaluation.agreement import SIZES
 from tests.evaluation.table_examples import broken, nearly, random_table
 

@@ -9,7 +9,7 @@ import pytest
 from palikit.errors import InputError
 from palikit.evaluation.metrics.edits import edit_distance
 from palikit.evaluation.metrics.table_html import read_table
-from palikit.evaluation.metrics.tables import Node, teds, teds_of_table, tree_distance, tree_of
+from palikit.evaluation.metrics.teds import Node, teds, teds_of_table, tree_distance, tree_of
 from tests.evaluation.agreement import SIZES
 from tests.evaluation.table_examples import random_table
 
