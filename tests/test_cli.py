@@ -252,6 +252,14 @@ def test_no_word_of_other_programs_is_one_here() -> None:
     assert not set(main.words_for) & set(main.commands)
 
 
+def test_the_list_of_commands_cuts_no_sentence() -> None:
+    text = CliRunner().invoke(main, ["--help"], terminal_width=60).output
+    listed = " ".join(text.split("Options:")[1].split("Examples:")[0].split())
+    for command in main.commands.values():
+        sentence = " ".join(str(command.help).split("\n\n")[0].split())
+        assert sentence.rstrip(".") in listed
+
+
 def test_help_is_a_word_too() -> None:
     def shown(*arguments: str) -> str:
         result = CliRunner().invoke(main, arguments, prog_name="palikit")
@@ -349,6 +357,7 @@ def test_verbs_send_their_prompt(desk: Desk, arguments: list[str], prompt: str) 
         (["caption", "a.png", "--frames", "1000000"], "--frames is 1000000"),
         (["caption", "a.png", "--image-size", "1"], "--image-size is 1"),
         (["caption", "a.png", "--save", ""], "--save is ''"),
+        (["caption", "a.png", "--save", "-"], "--save - is no file"),
         (["caption", "a.png", "--output", ""], "--output is ''"),
         (["caption", ""], "an input is empty"),
         (["caption", "a.png", "--output", "out.xml"], "no format ends in .xml"),
@@ -1143,7 +1152,7 @@ def test_control_characters_do_not_reach_a_terminal(
 def test_characters_that_drawings_lack_are_remarked_once(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("palikit.cli.saving.undrawable", lambda _result: "\u4e00\u4e8c")
+    monkeypatch.setattr("palikit.drawing.undrawable", lambda _result: "\u4e00\u4e8c")
     errors = desk.run("caption", ".", "--save", "drawn").stderr
     assert errors.count("no font here draws \u4e00\u4e8c") == 1
     assert desk.run("caption", "a.png", "--save", "x.png", "--quiet").stderr == ""

@@ -79,6 +79,20 @@ def test_the_picture_itself_stays_as_it_was() -> None:
     assert picture.getcolors() == [(400 * 300, GREY)]
 
 
+def test_boxes_and_masks_can_each_be_left_out() -> None:
+    inside = np.zeros((300, 400), bool)
+    inside[120:200, 150:250] = True
+    found = Segment(Box(100, 100, 300, 250), "cat", CODES, Mask.from_array(inside), 0.5)
+    result = Segments((found,), 400, 300)
+    masks = (pixels(draw(grey(), result, boxes=False)) != GREY).any(axis=2)
+    np.testing.assert_array_equal(masks, inside)
+    frame = draw(grey(), result, masks=False)
+    np.testing.assert_array_equal(
+        pixels(frame), pixels(draw(grey(), boxes((found.box, found.label))))
+    )
+    assert draw(grey(), result, boxes=False, masks=False).getcolors() == [(400 * 300, GREY)]
+
+
 def test_a_box_is_drawn_on_its_edges_and_nowhere_inside() -> None:
     drawn = pixels(draw(grey(), boxes((Box(100, 100, 300, 250), "cat"))))
 

@@ -6,7 +6,7 @@ shown at one size. A label always has the same colour, in every picture and ever
 
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,7 +50,14 @@ _MIN_STRIP = 320
 """Narrowest strip of text in pixels: some 40 letters a line."""
 
 
-def draw(image: Image.Image, result: Result, *, scores: bool = True) -> Image.Image:
+def draw(
+    image: Image.Image,
+    result: Result,
+    *,
+    scores: bool = True,
+    boxes: bool = True,
+    masks: bool = True,
+) -> Image.Image:
     """A result on a copy of its picture.
 
     Args:
@@ -58,9 +65,11 @@ def draw(image: Image.Image, result: Result, *, scores: bool = True) -> Image.Im
             makes it.
         result: boxes and outlines are drawn onto the picture, texts on a white strip below it.
         scores: whether labels show scores, where known.
+        boxes: whether boxes are drawn, and the labels on them.
+        masks: whether masks are drawn.
 
     Returns:
-        A new picture in RGB; unchanged pixels where the result is empty.
+        A new picture in RGB; unchanged pixels where there is nothing to be drawn.
 
     Raises:
         InputError: the picture is not of the size that the boxes or masks refer to, or damaged.
@@ -68,14 +77,19 @@ def draw(image: Image.Image, result: Result, *, scores: bool = True) -> Image.Im
     canvas = load_picture(image, max_pixels=image.width * image.height)
     if not isinstance(result, Detections | Segments):
         return _with_text_below(canvas, result.text)
-    masks = [f.mask for f in result.objects if isinstance(f, Segment) and f.mask is not None]
-    for width, height in {(result.width, result.height), *((m.width, m.height) for m in masks)}:
+    known = [f.mask for f in result.objects if isinstance(f, Segment) and f.mask is not None]
+    for width, height in {(result.width, result.height), *((m.width, m.height) for m in known)}:
         if canvas.size != (width, height):
             raise InputError(
                 f"the result is in pixels of a picture of {width} x {height}, and this one has "
                 f"{canvas.width} x {canvas.height}: give the picture that was asked about"
             )
-    _draw_objects(canvas, result.objects, scores=scores)
+    found: tuple[Detection | Segment, ...] = result.objects
+    objects = sorted(found, key=lambda one: -one.box.width * one.box.height)  # small over large
+    if masks:
+        _draw_masks(canvas, objects)
+    if boxes:
+        _draw_boxes(canvas, objects, scores=scores)
     return canvas
 
 
@@ -108,21 +122,23 @@ class _Scale:
         return cls(line, font)
 
 
-def _draw_objects(
-    canvas: Image.Image, objects: tuple[Detection | Segment, ...], *, scores: bool
-) -> None:
-    """Masks, then boxes, then labels: each kind over all of the one before; small over large."""
-    scale = _Scale.of(canvas.size)
-    by_size = sorted(objects, key=lambda found: -found.box.width * found.box.height)
-    for found in by_size:
+def _draw_masks(canvas: Image.Image, objects: Sequence[Detection | Segment]) -> None:
+    for found in objects:
         if isinstance(found, Segment) and found.mask is not None:
-            _draw_mask(canvas, found.mask, _colour(found.label), scale.line)
+            _draw_mask(canvas, found.mask, _colour(found.label), _Scale.of(canvas.size).line)
+
+
+def _draw_boxes(
+    canvas: Image.Image, objects: Sequence[Detection | Segment], *, scores: bool
+) -> None:
+    """Boxes, then labels over all of them."""
+    scale = _Scale.of(canvas.size)
     pen = ImageDraw.Draw(canvas)
-    boxes = [_pixels(found.box, canvas.size) for found in by_size]
-    for found, box in zip(by_size, boxes, strict=True):
+    boxes = [_pixels(found.box, canvas.size) for found in objects]
+    for found, box in zip(objects, boxes, strict=True):
         _draw_box(pen, box, _colour(found.label), scale.line)
     plates: list[_Plate] = []
-    for found, box in zip(by_size, boxes, strict=True):
+    for found, box in zip(objects, boxes, strict=True):
         text = _label_text(found, canvas.width, scale, scores=scores)
         plate = _plate(found.label, text, box, canvas.size, scale, plates, boxes)
         if plate is not None:

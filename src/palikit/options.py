@@ -160,7 +160,9 @@ class ServeOptions:
         "only names of this machine itself where it listens to nobody else.",
     )
     requests_per_minute: int | None = option(
-        None, "Requests a key may make in a minute; without keys, an address. Unbounded if not set."
+        None,
+        "Requests a key may make in a minute, those that only read (GET) not counted; without "
+        "keys, an address. Unbounded if not set.",
     )
     max_queue: int = option(64, "Requests that wait at most; further ones are told to come later.")
     max_batch: int = option(16, "Requests whose texts are written together at most.")

@@ -59,7 +59,8 @@ class FakeTicket:
 class FakeScheduler:
     """Answers as `FakePredictor` does, in a text of three tokens and an end token.
 
-    `fails` is raised instead of an answer, `is_full` refuses every job, `holds` keeps tickets open.
+    `fails` is raised instead of an answer, `is_full` refuses every job, `holds` keeps tickets open;
+    `room` jobs may be on their way.
     """
 
     model = "fake"
@@ -70,12 +71,14 @@ class FakeScheduler:
         *,
         fails: PaliKitError | None = None,
         is_full: bool = False,
+        room: int = 64,
         holds: bool = False,
         has_masks: bool = True,
         finish_reason: str = "stop",
     ) -> None:
         self.fails = fails
         self.is_full = is_full
+        self.room = 0 if is_full else room
         self.holds = holds
         self.has_masks = has_masks
         self.tickets: list[FakeTicket] = []
@@ -86,11 +89,14 @@ class FakeScheduler:
         return [each.job for each in self.tickets]
 
     def submit(self, job: Job) -> FakeTicket:
-        if self.is_full:
-            raise OverloadedError("64 requests wait already: ask again later", retry_after=2.4)
+        self.check_room(0)
         outcome = self.fails or self._answer(job)
         self.tickets.append(FakeTicket(job, outcome, held=self.holds))
         return self.tickets[-1]
+
+    def check_room(self, coming: int) -> None:
+        if coming >= self.room:
+            raise OverloadedError("64 requests wait already: ask again later", retry_after=2.4)
 
     def stats(self) -> Stats:
         return Stats(queue_depth=3, running=2, batches=((1, 5), (4, 2)), image_cache_hits=7)

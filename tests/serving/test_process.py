@@ -61,6 +61,8 @@ def start(folder: Path, *arguments: str) -> Running:
         except httpx.TransportError:
             pass
         time.sleep(0.1)
+    process.kill()
+    process.wait()
     raise AssertionError(f"the server did not start: {log.read_text()}")
 
 

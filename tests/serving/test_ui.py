@@ -1,6 +1,9 @@
 """The page's parts without a browser: what strangers reach, and what is drawn and said."""
 
+import asyncio
+import gc
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -23,19 +26,13 @@ gradio = pytest.importorskip("gradio", reason="the page needs palikit[ui]")
 
 from gradio import networking  # noqa: E402
 
-from palikit.cli import ui  # noqa: E402
+from palikit.cli.tunnel import open_tunnel  # noqa: E402
 from palikit.errors import InputError  # noqa: E402
 from palikit.options import ServeOptions  # noqa: E402
 from palikit.serving.app import create_app  # noqa: E402
 from palikit.serving.keys import ApiKeys  # noqa: E402
 from palikit.serving.ui.mount import mount_page  # noqa: E402
 from tests.serving.made import KEY, one_key, service_with  # noqa: E402
-
-pytestmark = [
-    # Gradio leaves files to the garbage collector.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-]
 
 
 def client_with_page(keys: ApiKeys | None = None) -> TestClient:
@@ -51,6 +48,12 @@ def client() -> Iterator[TestClient]:
         yield made
 
 
+def open_loops() -> list[asyncio.AbstractEventLoop]:
+    # By type: isinstance would ask the lazy modules of other libraries for their class.
+    loops = [each for each in gc.get_objects() if issubclass(type(each), asyncio.AbstractEventLoop)]
+    return [loop for loop in loops if not loop.is_closed()]
+
+
 def asked_about(path: str, **more: str) -> dict[str, Any]:
     file = {"path": path, "meta": {"_type": "gradio.FileData"}, **more}
     return {"data": ["en", file], "fn_index": 1, "session_hash": "abc"}
@@ -61,6 +64,15 @@ def test_the_page_is_there_and_the_root_leads_to_it(client: TestClient) -> None:
     page = client.get("/ui/")
     assert page.status_code == 200
     assert "default-src 'self'" in page.headers["content-security-policy"]
+
+
+def test_a_page_leaves_no_event_loop_and_no_folder_behind() -> None:
+    before = open_loops()
+    with client_with_page():
+        folder = Path(os.environ["GRADIO_TEMP_DIR"]).parent
+        assert folder.is_dir()
+    assert [loop for loop in open_loops() if loop not in before] == []
+    assert not folder.exists()
 
 
 def test_the_routes_of_the_server_stay(client: TestClient) -> None:
@@ -191,12 +203,13 @@ def test_downloads_hold_the_record_the_drawing_and_coco(
 def test_a_tunnel_is_guarded_by_a_key_and_the_name_is_known(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    keys = ui._keys_to_share(ApiKeys())
+    monkeypatch.setattr(networking, "setup_tunnel", lambda *_: "https://abc.gradio.live/")
+    address, options, keys = open_tunnel(8000, ServeOptions(allowed_hosts="mine"), ApiKeys())
+    assert (address, options.allowed_hosts) == ("https://abc.gradio.live", "mine,abc.gradio.live")
     key = capsys.readouterr().err.split()[-1]
     assert keys.name_of(f"Bearer {key}") is not None
-    monkeypatch.setattr(networking, "setup_tunnel", lambda *_: "https://abc.gradio.live/")
-    options = ui._called(ServeOptions(allowed_hosts="mine"), ui._shared(8000))
-    assert options.allowed_hosts == "mine,abc.gradio.live"
+    assert open_tunnel(8000, ServeOptions(), one_key())[2] == one_key()
+    assert capsys.readouterr().err == ""
 
 
 def test_a_tunnel_without_the_internet_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,4 +218,4 @@ def test_a_tunnel_without_the_internet_is_one_sentence(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(networking, "setup_tunnel", fails)
     with pytest.raises(InputError, match="no tunnel can be opened for --share"):
-        ui._shared(8000)
+        open_tunnel(8000, ServeOptions(), ApiKeys())

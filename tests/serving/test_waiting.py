@@ -91,6 +91,14 @@ def test_a_full_line_refuses_and_says_when_half_of_it_will_be_gone() -> None:
     assert len(line) == 7
 
 
+def test_room_is_seen_without_being_taken_and_less_those_on_their_way() -> None:
+    line = line_of([entry() for _ in range(4)], max_length=7)
+    for _ in range(3):
+        line.check_room(2, float)
+    with pytest.raises(OverloadedError, match="7 requests wait already"):
+        line.check_room(3, float)
+
+
 def test_places_of_those_who_have_left_are_free() -> None:
     entries = [entry() for _ in range(3)]
     line = line_of(entries, max_length=3)

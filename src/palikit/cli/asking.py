@@ -2,42 +2,33 @@
 
 import sys
 from collections.abc import Sequence
-from contextlib import closing
-from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from palikit.batch import (
-    Failure,
     Found,
     Question,
     Settings,
-    answer_each,
     discover,
     finished_inputs,
-    input_key,
 )
 from palikit.cli.command import (
-    INTERRUPTED,
-    in_options,
     is_terminal,
     remark,
-    visible,
     warnings_as_remarks,
 )
-from palikit.cli.options import RunOptions, is_typed, read_options
-from palikit.cli.output import Output, format_of, open_output
-from palikit.cli.progress import Progress, progress_of
-from palikit.cli.remarks import remarks_before, remarks_on, remarks_on_model
-from palikit.cli.saving import Drawings, is_finished, keep_inputs
+from palikit.cli.options import ParallelOptions, RunOptions, is_typed, read_options
+from palikit.cli.output import format_of, open_output
+from palikit.cli.remarks import remarks_on_model
+from palikit.cli.run import Run
+from palikit.cli.saving import is_finished, keep_inputs
 from palikit.cli.several import check_outputs, layout_of
-from palikit.errors import InputError, PaliKitError
+from palikit.cli.team import Team, team_of
+from palikit.errors import InputError
 from palikit.options import GenerationOptions, LoadOptions
-from palikit.prediction import Prediction
 from palikit.published import BUILT_IN, BUILT_IN_LANGUAGES
-from palikit.records import Layout, prediction_from_dict
 from palikit.urls import MAX_BYTES
 
 if TYPE_CHECKING:
@@ -53,9 +44,6 @@ _NANO = (
     f"using nano, built in, which knows drawn scenes, in {BUILT_IN_LANGUAGES}; for photos, "
     "--model google/paligemma2-3b-mix-448"
 )
-
-_MAX_REMARKS = 10
-"""Remarks on answers of one run that are told; the others are counted."""
 
 
 def ask(
@@ -79,8 +67,32 @@ def ask(
             there is one input only, with that input.
         PaliKitError: the model cannot be loaded.
     """
-    options, loading = read_options(ctx, RunOptions), read_options(ctx, LoadOptions)
-    settings = Settings(loading, read_options(ctx, GenerationOptions), options.frames)
+    code, options, settings = 0, read_options(ctx, RunOptions), _settings(ctx)
+    with team_of(read_options(ctx, ParallelOptions), settings.loading) as team:
+        if team is None or team.is_first:
+            code = _ask(ctx, inputs, questions, model, remarks, team)
+        else:
+            team.work_along(
+                _checked_model(model),
+                settings.loading,
+                [question.task_for for question in questions],
+                settings.generation,
+                batch_size=_batch_size(ctx),
+                frames=options.frames,
+            )
+    ctx.exit(code)
+
+
+def _ask(
+    ctx: click.Context,
+    inputs: Sequence[str],
+    questions: Sequence[Question],
+    model: str | None,
+    remarks: Sequence[str],
+    team: Team | None,
+) -> int:
+    """As `ask`, with what shares the model; the exit code."""
+    options, settings = read_options(ctx, RunOptions), _settings(ctx)
     file_format, name = format_of(options), _checked_model(model)
     check_outputs(options, questions)
     found = discover(
@@ -96,31 +108,46 @@ def ask(
         finished = finished_inputs(file, question, name, settings, file_format)
         if not options.overwrite and is_finished(options, found, finished):
             _say_finished(options, found)
-            return
+            return 0
     with open_output(options, layout, question, name, settings) as output:
-        run = _Run(options, layout, found, output, settings)
+        run = Run(options, layout, found, output, settings)
         if layout.format == "jsonl" and is_finished(options, found, frozenset(output.earlier)):
             _say_finished(options, found)
-            return
+            return 0
+        if team is not None:
+            team.say_todo(run.todo)
         run.begin(remarks)
         if run.todo:
-            if model is None and not options.quiet:
-                remark(_NANO)
-            elif is_terminal(sys.stderr) and not options.quiet:
-                remark(f"loading {name}")
-            predictor = load_predictor(name, loading)
+            if not options.quiet:
+                _say_loading(model)
+            loading = settings.loading
+            predictor = team.load(name, loading) if team else load_predictor(name, loading)
             if not options.quiet:
                 for line in remarks_on_model(predictor, loading):
                     remark(line)
-            has_masks = question.task in ("segment", "refer")
-            if has_masks and predictor.mask_codec is None and not options.quiet:
-                remark(_NO_MASKS)
-            # Where none was typed, pictures of many tokens go fewer together.
-            batch_size = options.batch_size if is_typed(ctx, "batch_size") else None
-            run.answer(predictor, questions, batch_size)
+                if question.task in ("segment", "refer") and predictor.mask_codec is None:
+                    remark(_NO_MASKS)
+            run.answer(predictor, questions, _batch_size(ctx))
         else:
             run.end(is_whole=True)
-    ctx.exit(run.exit_code)
+    return run.exit_code
+
+
+def _settings(ctx: click.Context) -> Settings:
+    loading, generation = read_options(ctx, LoadOptions), read_options(ctx, GenerationOptions)
+    return Settings(loading, generation, read_options(ctx, RunOptions).frames)
+
+
+def _batch_size(ctx: click.Context) -> int | None:
+    """Where none was typed, pictures of many tokens go fewer together."""
+    return read_options(ctx, RunOptions).batch_size if is_typed(ctx, "batch_size") else None
+
+
+def _say_loading(model: str | None) -> None:
+    if model is None:
+        remark(_NANO)
+    elif is_terminal(sys.stderr):
+        remark(f"loading {model}")
 
 
 def load_predictor(model: str, options: LoadOptions) -> "Predictor":
@@ -129,157 +156,6 @@ def load_predictor(model: str, options: LoadOptions) -> "Predictor":
 
     with warnings_as_remarks():
         return load_with(model, options)
-
-
-class _Run:
-    """One run over all inputs: what is left to do, and what came of it."""
-
-    def __init__(
-        self,
-        options: RunOptions,
-        layout: Layout,
-        found: Found,
-        output: Output,
-        settings: Settings,
-    ) -> None:
-        self._options = options
-        self._generation = settings.generation
-        self._layout = layout
-        self._found = found
-        self._output = output
-        self._failures = list(found.missing)
-        self._total = len(found.sources) + len(found.missing)
-        self._answered = set(output.earlier)
-        self.todo = [source for source in found.sources if source.key not in output.earlier]
-        self.exit_code = 0
-        self._cut_off = self._remarks = 0
-        self._drawings = Drawings(options, found, output.earlier)
-
-    def begin(self, remarks: Sequence[str]) -> None:
-        """Say what a person should know first, and draw what an earlier run has not drawn."""
-        if not self._options.quiet:
-            for line in (*remarks, *remarks_before(self._options, self._found)):
-                remark(line)
-            if self._output.earlier:
-                remark(f"resuming: {self._done()}")
-        for source in self._drawings.missing:
-            try:
-                self._drawings.save_earlier(source)
-            except PaliKitError as error:
-                self._take_failure(Failure(source.name, error))
-
-    def answer(
-        self, predictor: "Predictor", questions: Sequence[Question], batch_size: int | None
-    ) -> None:
-        """Ask about what is left, and write down each answer when it is there."""
-        is_whole = False
-        try:
-            with progress_of(
-                self._total,
-                self._total - len(self.todo),
-                is_quiet=self._options.quiet or not self._found.many,
-                writes_to_stdout=self._layout.is_streamed and self._options.output_file is None,
-            ) as progress:
-                self._take_each(predictor, questions, batch_size, progress)
-            is_whole = True
-        except KeyboardInterrupt:
-            self.exit_code = INTERRUPTED
-        finally:
-            self.end(is_whole=is_whole)
-
-    def _take_each(
-        self,
-        predictor: "Predictor",
-        questions: Sequence[Question],
-        batch_size: int | None,
-        progress: Progress,
-    ) -> None:
-        answers = answer_each(
-            predictor,
-            self.todo,
-            [question.task_for for question in questions],
-            self._generation,
-            batch_size=batch_size,
-            frames=self._options.frames,
-        )
-        with closing(answers):  # so that no thread is left at work
-            for answer, question in zip(answers, cycle(questions), strict=False):
-                self._take(answer, question, progress)
-                if question is questions[-1]:
-                    progress.advance()
-
-    def end(self, *, is_whole: bool) -> None:
-        """Write what is still to be written, and say what has become of the run."""
-        names = [source.name for source in self._found.sources]
-        self._output.end(names, is_whole=is_whole, has_failures=bool(self._failures))
-        self._remark_at_end()
-        if self._failures:
-            self.exit_code = self.exit_code or 1
-            remark(f"{len(self._failures)} of {self._total} failed:")
-            for failure in self._failures:
-                click.echo(f"  {visible(_failure_line(failure))}", err=True)
-        if self.exit_code == INTERRUPTED:
-            remark(f"interrupted: {self._done()}; {self._how_to_go_on()}")
-        elif is_whole and self._options.output_file and not self._options.quiet:
-            remark(f"{self._done()}, in {self._options.output_file}")
-
-    def _take(
-        self, answer: Prediction[Any] | Failure, question: Question, progress: Progress
-    ) -> None:
-        if isinstance(answer, Failure):
-            self._take_failure(answer)
-            return
-        # As a journal gives it back, so that interrupted runs end with the same file; and without
-        # the picture, because all of them would not fit into memory.
-        self._output.add(prediction_from_dict(answer.to_dict()))
-        self._answered.add(input_key(answer.input))
-        self._drawings.save(answer)
-        if not self._options.quiet:
-            self._remark_on(answer, question, progress)
-
-    def _take_failure(self, failure: Failure) -> None:
-        if not self._found.many:
-            raise failure.error
-        if [failure.name] != [each.name for each in self._failures[-1:]]:  # once for all questions
-            self._failures.append(failure)
-
-    def _remark_on(self, answer: Prediction[Any], question: Question, progress: Progress) -> None:
-        """What an answer does not say and a person should know, up to a number of lines."""
-        self._cut_off += answer.finish_reason == "length"
-        for line in remarks_on(answer, question, self._layout):
-            self._remarks += 1
-            if self._remarks <= _MAX_REMARKS:
-                progress.remark(f"{answer.input}: {line}")
-
-    def _remark_at_end(self) -> None:
-        if self._remarks > _MAX_REMARKS:
-            remark(f"and {self._remarks - _MAX_REMARKS} more such remarks on answers")
-        if self._cut_off:
-            several = "1 answer was" if self._cut_off == 1 else f"{self._cut_off} answers were"
-            which = several if self._found.many else "the answer was"
-            remark(f"{which} cut off at --max-new-tokens {self._generation.max_new_tokens}")
-        if self._drawings.unknown and not self._options.quiet:
-            remark(
-                f"no font here draws {self._drawings.unknown}, shown as boxes in the drawings: "
-                "install one that does, such as Noto Sans CJK"
-            )
-
-    def _done(self) -> str:
-        done = sum(source.key in self._answered for source in self._found.sources)
-        return f"{done} of {self._total} done"
-
-    def _how_to_go_on(self) -> str:
-        if self._options.output_file is None:
-            return "with --output FILE, a run can be resumed"
-        if self._options.overwrite:
-            return "to resume, run the same command without --overwrite"
-        return "to resume, run the same command again"
-
-
-def _failure_line(failure: Failure) -> str:
-    """The input and what is wrong with it, which many a sentence begins with."""
-    sentence = in_options(str(failure.error))
-    return sentence if sentence.startswith(failure.name) else f"{failure.name}: {sentence}"
 
 
 def _say_finished(options: RunOptions, found: Found) -> None:

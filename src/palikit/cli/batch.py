@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +9,14 @@ import click
 
 from palikit.cli.batch_options import BatchOptions
 from palikit.cli.command import INTERRUPTED, Command, names_of, remark, visible
-from palikit.cli.options import options_of, read_options
+from palikit.cli.options import ParallelOptions, options_of, read_options
+from palikit.cli.team import Team, team_of
 from palikit.errors import InputError
 from palikit.options import GenerationOptions, LoadOptions
 from palikit.published import BUILT_IN
 
 if TYPE_CHECKING:
-    from palikit.cli.batch_parallel import Team
+    from palikit.batch import Settings
 
 _MAX_TOLD = 10
 """Failures that are told; failures.jsonl has all."""
@@ -28,7 +28,7 @@ class _Batch(Command):
     sections = (
         ("Inputs and answers", names_of(BatchOptions)),
         ("Generation", names_of(GenerationOptions)),
-        ("Loading the model", names_of(LoadOptions)),
+        ("Loading the model", names_of(LoadOptions, ParallelOptions)),
     )
 
 
@@ -51,6 +51,7 @@ palikit batch "shelf/*.jpg" --output counts --task answer --text "how many boxes
 @options_of(BatchOptions)
 @options_of(GenerationOptions)
 @options_of(LoadOptions)
+@options_of(ParallelOptions)
 @click.pass_context
 def batch(ctx: click.Context, inputs: tuple[str, ...], model: str | None) -> None:
     """Ask one thing about very many inputs, and keep the answers in shards.
@@ -61,29 +62,43 @@ def batch(ctx: click.Context, inputs: tuple[str, ...], model: str | None) -> Non
     if model == "":
         raise InputError("--model is empty: give a folder, a file or a name")
     generation, loading = read_options(ctx, GenerationOptions), read_options(ctx, LoadOptions)
-    ctx.exit(_run(inputs, model or BUILT_IN, options, generation, loading))
+    from palikit.batch import Settings
+
+    settings, name = Settings(loading, generation, options.frames), model or BUILT_IN
+    parallel = read_options(ctx, ParallelOptions)
+    if options.ray and parallel.tensor_parallel > 1:
+        raise InputError(
+            "--ray gives each worker a whole model and --tensor-parallel cuts one: choose one of "
+            "them"
+        )
+    code = 0
+    with team_of(parallel, loading) as team:
+        if team is None or team.is_first:
+            code = _run(inputs, name, options, settings, team)
+        else:
+            task = _task(options)
+            team.work_along(
+                name,
+                loading,
+                [lambda _width, _height: task],
+                generation,
+                batch_size=options.batch_size,
+                frames=options.frames,
+            )
+    ctx.exit(code)
 
 
 def _run(
     inputs: Sequence[str],
     model: str,
     options: BatchOptions,
-    generation: GenerationOptions,
-    loading: LoadOptions,
+    settings: "Settings",
+    team: Team | None,
 ) -> int:
     """Answers all inputs; the exit code."""
-    from palikit.batch import Asked, Question, Settings, Shards
+    from palikit.batch import Asked, Question, Shards
 
-    if options.tensor_parallel > 1:
-        from palikit.cli.batch_parallel import Team
-
-        team = Team.gather(options, loading)
-        if not team.is_first:
-            return team.work_along(model, _task(replace(options, quiet=True)), generation)
-    else:
-        team = None
     task, folder = _task(options), Path(str(options.output))
-    settings = Settings(loading, generation, options.frames)
     asked = Asked(Question.of(task), model, settings, _layout(options, task))
     sources = _sources(inputs, folder)
     with Shards(folder, asked, sources, options.shard_size, overwrite=options.overwrite) as shards:
@@ -134,8 +149,8 @@ def _answers(
     task: Any,
     model: str,
     options: BatchOptions,
-    settings: Any,
-    team: "Team | None",
+    settings: "Settings",
+    team: Team | None,
 ) -> Iterator[Any]:
     """Of every source in order its answer or what failed, from wherever the model runs."""
     from palikit.batch import answer_each
@@ -153,7 +168,7 @@ def _answers(
         )
         return answer_over_ray(work, todo, options.workers)
     if team is not None:
-        predictor = team.load(model)
+        predictor = team.load(model, settings.loading)
     else:
         from palikit.cli.asking import load_predictor
 

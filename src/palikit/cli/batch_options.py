@@ -54,13 +54,10 @@ class BatchOptions:
         "else of this machine.",
     )
     workers: int = option(1, "Ray's workers, each with a model, and a GPU where there are any.")
-    tensor_parallel: int = option(
-        1, "Processes, started by torchrun, among which the decoder's weights are cut."
-    )
     quiet: bool = option(default=False, doc="No progress and no remarks; errors are still shown.")
 
     def __post_init__(self) -> None:
-        for name in ("shard_size", "batch_size", "workers", "tensor_parallel"):
+        for name in ("shard_size", "batch_size", "workers"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}: it must be 1 or more")
         if not self.output:
@@ -69,8 +66,9 @@ class BatchOptions:
             raise InputError(
                 f"frames is {self.frames}: it must be 0, for all, or at most {MAX_FRAMES}"
             )
+        if self.workers > 1 and not self.ray:
+            raise InputError(f"{self.workers} --workers are Ray's: add --ray")
         self._check_task()
-        self._check_scale()
 
     def _check_task(self) -> None:
         needed = _TEXT_OF.get(self.task)
@@ -82,13 +80,4 @@ class BatchOptions:
             raise InputError(
                 f"COCO has no records for {self.task}, only for captions and "
                 f"{', '.join(OBJECT_TASKS)}: choose jsonl or parquet"
-            )
-
-    def _check_scale(self) -> None:
-        if self.workers > 1 and not self.ray:
-            raise InputError(f"{self.workers} --workers are Ray's: add --ray")
-        if self.ray and self.tensor_parallel > 1:
-            raise InputError(
-                "--ray gives each worker a whole model and --tensor-parallel cuts one: choose one "
-                "of them"
             )

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 import click
 
 from palikit.cli.batch_options import BatchOptions
-from palikit.cli.options import RunOptions
+from palikit.cli.options import ParallelOptions, RunOptions
 from palikit.cli.serve_replicas import ReplicaOptions
 from palikit.errors import PaliKitError
 from palikit.options import GenerationOptions, LoadOptions, ServeOptions
@@ -27,6 +27,9 @@ LABELS_SECTION = "From labels to texts, for data that are no rows yet"
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 and the number of SIGINT, as shells count."""
 
+_MAX_SENTENCE = 200
+"""Characters of a command's sentence in the list of all; what is longer than a line is wrapped."""
+
 _CONTROLS = {*range(0x20), *range(0x7F, 0xA0)} - {ord("\n"), ord("\t")}
 _ESCAPES = {code: f"\\x{code:02x}" for code in _CONTROLS}
 
@@ -36,10 +39,10 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _SECTIONS = (
     ("Inputs and answers", RunOptions),
     ("Generation", GenerationOptions),
-    ("Loading the model", LoadOptions),
+    ("Loading the model", LoadOptions, ParallelOptions),
 )
 _OPTIONS = (
-    *(cls for _, cls in _SECTIONS),
+    *(cls for _, *classes in _SECTIONS for cls in classes),
     *(TrainOptions, LossOptions, LoraOptions, ServeOptions, BatchOptions, ReplicaOptions),
 )
 
@@ -58,7 +61,7 @@ class Command(click.Command):
     """
 
     sections: Sequence[tuple[str, Sequence[str]]] = tuple(
-        (title, names_of(cls)) for title, cls in _SECTIONS
+        (title, names_of(*classes)) for title, *classes in _SECTIONS
     )
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -168,12 +171,11 @@ class Program(click.Group):
             self.add_command(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The commands by section, a line each."""
+        """The commands by section, a whole sentence each."""
         width = max(map(len, self.commands))
         for title, names in self.sections:
             with formatter.section(title):
-                limit = formatter.width - formatter.current_indent - width - 2
-                lines = [self.commands[name].get_short_help_str(limit) for name in names]
+                lines = [self.commands[name].get_short_help_str(_MAX_SENTENCE) for name in names]
                 formatter.write_dl(
                     [(f"{name:<{width}}", line) for name, line in zip(names, lines, strict=True)]
                 )

@@ -67,6 +67,19 @@ class RunOptions:
             raise InputError(f"batch_size is {self.batch_size}: it must be 1 or more")
 
 
+@dataclass(frozen=True)
+class ParallelOptions:
+    """How many processes share one model."""
+
+    tensor_parallel: int = option(
+        1, "Processes, started by torchrun, among which the model's layers are cut."
+    )
+
+    def __post_init__(self) -> None:
+        if self.tensor_parallel < 1:
+            raise InputError(f"tensor_parallel is {self.tensor_parallel}: it must be 1 or more")
+
+
 def options_of(
     cls: type, only: Collection[str] = (), without: Collection[str] = ()
 ) -> Callable[[CommandT], CommandT]:

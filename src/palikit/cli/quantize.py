@@ -41,7 +41,7 @@ def quantize(
     """
     options = read_options(ctx, LoadOptions)
     folder = Path(output)
-    if folder.exists() and not overwrite and (folder.is_file() or any(folder.iterdir())):
+    if output and folder.exists() and not overwrite and (folder.is_file() or any(folder.iterdir())):
         raise InputError(f"{folder} exists: choose another name, or --overwrite it")
     if options.tokenizer is not None and not Path(options.tokenizer).is_file():
         raise InputError(f"no such file: {options.tokenizer}")
@@ -53,7 +53,7 @@ def quantize(
         quantize_checkpoint(
             model,
             form,
-            folder,
+            output,
             revision=options.revision,
             adapter=options.adapter,
             tokenizer=options.tokenizer,

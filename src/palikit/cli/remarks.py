@@ -35,13 +35,17 @@ def remarks_before(options: RunOptions, found: Found) -> Iterator[str]:
 
 def remarks_on_model(predictor: "Predictor", options: LoadOptions) -> Iterator[str]:
     """What is good to know of how a model is held, on a CPU."""
-    model = predictor.model
-    if model.device.type != "cpu":
+    found = list(_on_floats(predictor, options)) if predictor.model.device.type == "cpu" else []
+    if not found:
         return
-    from palikit.quantization import is_quantized
+    from palikit.quantization import is_quantized  # its layers, where there is something to say
 
-    if is_quantized(model):
-        return
+    if not is_quantized(predictor.model):
+        yield from found
+
+
+def _on_floats(predictor: "Predictor", options: LoadOptions) -> Iterator[str]:
+    model = predictor.model
     stored, held = predictor.stored_dtype, model.dtype
     if options.dtype == "auto" and stored is not None and held.itemsize > stored.itemsize:
         yield (

@@ -10,7 +10,6 @@ from typing import Any
 
 from palikit.batch import Found, Source, open_source
 from palikit.cli.options import RunOptions
-from palikit.drawing import undrawable
 from palikit.errors import InputError
 from palikit.prediction import Prediction
 from palikit.urls import is_url
@@ -67,6 +66,8 @@ class Drawings:
         """Draw an answer, where the run draws."""
         if prediction.input in self._files:
             save_drawing(prediction, self._files[prediction.input])
+            from palikit.drawing import undrawable
+
             self.unknown = self.unknown or undrawable(prediction.result)[:_MAX_UNKNOWN]
 
     def save_earlier(self, source: Source) -> None:
@@ -92,8 +93,10 @@ def plan_saves(save: str, sources: Sequence[Source], *, many: bool) -> dict[str,
     several go to a folder, as PNG files named after their inputs, numbered where names repeat.
 
     Raises:
-        InputError: a file's name where a folder is needed, or an ending that is no picture's.
+        InputError: a file's name where a folder is needed, an ending that is no picture's, or "-".
     """
+    if save == "-":  # elsewhere standard input or output, which carries the answers here
+        raise InputError("--save - is no file: give drawings a name, for example --save out.png")
     suffix = PurePath(save).suffix.lower()
     folder = Path(save)
     if not many and suffix and not save.endswith(("/", os.sep)) and not folder.is_dir():

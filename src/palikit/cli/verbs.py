@@ -7,7 +7,7 @@ from click.core import ParameterSource
 
 from palikit import tasks
 from palikit.cli.command import Command
-from palikit.cli.options import RunOptions, options_of, read_options
+from palikit.cli.options import ParallelOptions, RunOptions, options_of, read_options
 from palikit.cli.texts import labels_of, split_questions, split_text
 from palikit.errors import InputError
 from palikit.options import GenerationOptions, LoadOptions
@@ -32,6 +32,7 @@ def _verb(
 
     def decorate(function: Callable[..., None]) -> click.Command:
         for decorator in (
+            options_of(ParallelOptions),
             options_of(LoadOptions, without=without),
             options_of(GenerationOptions, without=without),
             options_of(RunOptions),

@@ -76,6 +76,7 @@ def create_app(
         keys=service.keys,
         budget=service.budget,
         metrics=service.metrics,
+        expect=service.expect,
     )
     return app
 

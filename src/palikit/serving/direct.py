@@ -119,17 +119,22 @@ class DirectScheduler:
     def submit(self, job: Job) -> DirectTicket:
         """Put a job behind the others."""
         with self._changed:
-            if self._is_draining:
-                raise DrainingError("the server is stopping")
-            self._waiting = deque(each for each in self._waiting if not each.is_cancelled)
-            if len(self._waiting) >= self._max_queue:
-                raise OverloadedError(
-                    f"{len(self._waiting)} requests wait already: ask again later", retry_after=1.0
-                )
+            self.check_room(0)
             ticket = DirectTicket(job)
             self._waiting.append(ticket)
             self._changed.notify()
         return ticket
+
+    def check_room(self, coming: int) -> None:
+        """See whether a job could be taken after `coming` others; raises what `submit` would."""
+        with self._changed:
+            if self._is_draining:
+                raise DrainingError("the server is stopping")
+            self._waiting = deque(each for each in self._waiting if not each.is_cancelled)
+            if len(self._waiting) + coming >= self._max_queue:
+                raise OverloadedError(
+                    f"{self._max_queue} requests wait already: ask again later", retry_after=1.0
+                )
 
     def stats(self) -> Stats:
         """How things are."""

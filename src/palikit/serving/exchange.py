@@ -35,6 +35,7 @@ class Exchange:
         began: when its head came, of `time.monotonic`.
         received: when its body was there.
         held: bytes taken from the budget.
+        place: that it has among those on their way to the queue; cancelled when it is there.
         works: tickets and tasks of this request; cancelled at its end, which those done survive.
     """
 
@@ -44,6 +45,7 @@ class Exchange:
     began: float = field(default_factory=time.monotonic)
     received: float = field(default_factory=time.monotonic)
     held: int = 0
+    place: Cancellable | None = None
     works: list[Cancellable] = field(default_factory=list)
 
     def hold(self, size: int) -> None:
@@ -53,6 +55,8 @@ class Exchange:
 
     def let_go(self) -> None:
         """The request has ended: nobody waits for its jobs, and its memory is free."""
+        if self.place is not None:
+            self.place.cancel()
         for work in self.works:
             work.cancel()
         self.budget.give_back(self.held)

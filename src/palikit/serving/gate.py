@@ -7,12 +7,13 @@ goes away takes its handler, and with it its jobs, along.
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from palikit.allocation import return_freed_memory
 from palikit.options import ServeOptions
 from palikit.serving.exchange import Exchange, begin_exchange, header
 from palikit.serving.keys import ApiKeys
@@ -24,12 +25,17 @@ from palikit.serving.problems import Problem, problem_of
 _OPEN = frozenset({"/healthz", "/readyz"})
 """Needs no key: what a load balancer asks."""
 
+_READING = frozenset({"GET", "HEAD"})
+_QUESTIONS = "/v1/"
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _SAFE_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
     (b"referrer-policy", b"no-referrer"),
 )
+_TRIM_SECONDS = 1.0
+"""After the last large request, when nobody holds its pictures any more."""
+
 _GONE = 499
 """The client hung up; nginx's number for it, which only the log sees."""
 
@@ -43,16 +49,24 @@ class Gate:
         keys: who may ask; empty for everybody.
         budget: of memory.
         metrics: counted into.
+        expect: told of a question before anything is decoded; raises where none can be taken.
     """
 
     def __init__(
-        self, app: ASGIApp, options: ServeOptions, keys: ApiKeys, budget: Budget, metrics: Metrics
+        self,
+        app: ASGIApp,
+        options: ServeOptions,
+        keys: ApiKeys,
+        budget: Budget,
+        metrics: Metrics,
+        expect: Callable[[Exchange], None],
     ) -> None:
         self._app = app
         self._options = options
         self._keys = keys
         self._budget = budget
         self._metrics = metrics
+        self._expect = expect
         self._rate = RateLimiter(options.requests_per_minute)
         self._names = _names(options)
 
@@ -71,6 +85,8 @@ class Gate:
         try:
             self._admit(scope, exchange)
             body = await self._body(scope, receive, exchange)
+            if scope["method"] == "POST" and scope["path"].startswith(_QUESTIONS):
+                self._expect(exchange)
             await _unless_gone(self._app(scope, _replay(body), reply.send), receive)
         except _ClientGoneError:
             exchange.line.status, exchange.line.kind = _GONE, "client_gone"
@@ -78,6 +94,8 @@ class Gate:
             await self._tell(error, exchange, reply)
         finally:
             exchange.let_go()
+            if self._budget.has_been_large():
+                asyncio.get_running_loop().call_later(_TRIM_SECONDS, _trim)
             self._close(scope, exchange)
 
     def _admit(self, scope: Scope, exchange: Exchange) -> None:
@@ -103,7 +121,8 @@ class Gate:
                     "no API key, or an unknown one: send Authorization: Bearer KEY",
                 )
             exchange.line.key = caller = name
-        self._rate.admit(caller)
+        if scope["method"] not in _READING:  # the model has no part in what is only read
+            self._rate.admit(caller)
 
     async def _body(self, scope: Scope, receive: Receive, exchange: Exchange) -> bytes:
         """The whole body; raises Problem where it is too large or too slow."""
@@ -255,6 +274,11 @@ def _name_in(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0].lower()
     return host.partition(":")[0].lower()
+
+
+def _trim() -> None:
+    """In a thread, for as long as it takes."""
+    asyncio.get_running_loop().run_in_executor(None, return_freed_memory)
 
 
 def _too_large(limit: int) -> Problem:

@@ -135,6 +135,14 @@ class SchedulerLike(Protocol):
         """
         ...
 
+    def check_room(self, coming: int) -> None:
+        """See whether a job could be taken after `coming` others; cheap, and takes nothing.
+
+        Raises:
+            OverloadedError, DrainingError: as `submit` would.
+        """
+        ...
+
     def stats(self) -> Stats:
         """How things are; cheap."""
         ...

@@ -10,6 +10,9 @@ from palikit.serving.problems import Problem
 MAX_CALLERS = 10_000
 """Callers remembered; the one longest silent is forgotten first, and may then ask anew."""
 
+LARGE_BYTES = 2**26
+"""Held by requests together: far more than those of usual pictures are."""
+
 
 class RateLimiter:
     """A bucket of requests for each caller, which fills up steadily.
@@ -49,7 +52,7 @@ class Budget:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._taken = 0
+        self._taken = self._most = 0
         self._lock = threading.Lock()
 
     @property
@@ -68,8 +71,17 @@ class Budget:
                     retry_after=1,
                 )
             self._taken += size
+            self._most = max(self._most, self._taken)
 
     def give_back(self, size: int) -> None:
         """Bytes that were taken are free again."""
         with self._lock:
             self._taken -= size
+
+    def has_been_large(self) -> bool:
+        """Whether all is given back, and was more than LARGE_BYTES; True once for each time."""
+        with self._lock:
+            if self._taken or self._most <= LARGE_BYTES:
+                return False
+            self._most = 0
+            return True

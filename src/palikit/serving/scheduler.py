@@ -121,8 +121,7 @@ class Scheduler:
         """
         entry = Entry(job, LoopTicket())
         with self._changed:
-            if self._is_draining:
-                raise DrainingError("the server is stopping: ask another one, or later")
+            self._check_open()
             if job.options.num_beams == 1:
                 self._line.put(entry, self._pace.seconds)
             if not self._in_hand:
@@ -131,6 +130,12 @@ class Scheduler:
         if job.options.num_beams > 1:
             self._end(entry, _no_beams(job))
         return entry.ticket
+
+    def check_room(self, coming: int) -> None:
+        """See whether a job could be taken after `coming` others; raises what `submit` would."""
+        with self._changed:
+            self._check_open()
+            self._line.check_room(coming, self._pace.seconds)
 
     def stats(self) -> Stats:
         """How things are."""
@@ -175,6 +180,10 @@ class Scheduler:
         self._thread.join(_CLOSE_SECONDS)
         self._preparers.close()
         self._readers.close()
+
+    def _check_open(self) -> None:
+        if self._is_draining:
+            raise DrainingError("the server is stopping: ask another one, or later")
 
     def _work(self) -> None:
         """The model's thread. Nothing that is raised in it ends it."""

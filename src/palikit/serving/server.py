@@ -13,6 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from palikit.allocation import share_one_heap
 from palikit.errors import InputError
 from palikit.options import ServeOptions
 from palikit.serving.service import Service
@@ -112,7 +113,11 @@ def address_of(opened: socket.socket) -> str:
 
 
 def make_server(app: FastAPI, service: Service) -> uvicorn.Server:
-    """A server that runs until a signal comes; run it with the sockets of `bind`."""
+    """A server that runs until a signal comes; run it with the sockets of `bind`.
+
+    To be called before there are threads, see `share_one_heap`.
+    """
+    share_one_heap()
     options = service.options
     settings: dict[str, Any] = {
         "http": _Protocol,

@@ -31,6 +31,18 @@ _DECODERS = 4
 """Threads that decode pictures; more would take the processor from the model."""
 
 
+class _Place:
+    """One of those that come."""
+
+    def __init__(self, coming: set["_Place"]) -> None:
+        self._coming = coming
+        coming.add(self)
+
+    def cancel(self) -> None:
+        """It comes no more; may be called again."""
+        self._coming.discard(self)
+
+
 @dataclass(frozen=True)
 class Question:
     """A question that has passed every check.
@@ -79,6 +91,7 @@ class Service:
             frozenset(filter(None, hosts)), trusted, max_bytes=options.max_request_mib * 2**20
         )
         self.limits = PictureLimits(options.max_pictures, options.max_pixels, remote)
+        self._coming: set[_Place] = set()
         self._threads = ThreadPoolExecutor(_DECODERS, thread_name_prefix="pictures")
 
     @property
@@ -129,8 +142,20 @@ class Service:
             line.prompt = task.prompt
         return question
 
+    def expect(self, exchange: Exchange) -> None:
+        """A question is on its way to the queue; it counts as waiting while it is looked at.
+
+        Raises:
+            OverloadedError, DrainingError: it need not be looked at.
+        """
+        if self.backend is not None:
+            self.backend.scheduler.check_room(len(self._coming))
+            exchange.place = _Place(self._coming)
+
     def submit(self, exchange: Exchange, question: Question) -> Ticket:
         """Hands a question to the scheduler; raises what that does."""
+        if exchange.place is not None:
+            exchange.place.cancel()
         deadline = exchange.received + self.options.request_timeout
         job = Job(exchange.id, question.request, question.options, deadline)
         ticket = self.ready.scheduler.submit(job)

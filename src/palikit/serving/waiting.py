@@ -65,14 +65,20 @@ class WaitingLine:
             OverloadedError: as many wait as may; by `retry_after` half of them will not.
         """
         with self.changed:
-            if len(self._entries) >= self._max_length and len(self) >= self._max_length:
-                seconds = retry_after((len(self._entries) + 1) // 2)
+            self.check_room(0, retry_after)
+            self._entries.append(entry)
+            self._prepare_next()
+
+    def check_room(self, coming: int, retry_after: Callable[[int], float]) -> None:
+        """Raises what `put` would for one that comes after `coming` others."""
+        with self.changed:
+            most = self._max_length - coming
+            if len(self._entries) >= most and len(self) >= most:
+                seconds = retry_after((self._max_length + 1) // 2)
                 raise OverloadedError(
                     f"{self._max_length} requests wait already: ask again in {seconds:.1f} s",
                     seconds,
                 )
-            self._entries.append(entry)
-            self._prepare_next()
 
     def remove(self, is_gone: Callable[[Entry], bool]) -> list[Entry]:
         """Take out what is not to wait any more."""

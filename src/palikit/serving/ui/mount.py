@@ -1,8 +1,12 @@
 """The page on the server's app, and what of Gradio strangers can reach."""
 
+import asyncio
 import json
 import os
 import tempfile
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -83,20 +87,31 @@ def mount_page(app: FastAPI, service: Service, second: Service | None = None) ->
         second: of a model to compare with.
     """
     folder = tempfile.TemporaryDirectory(prefix="palikit-ui-")
-    app.state.page_folder = folder  # removed with the app
+    uploads = Path(folder.name) / "uploads"
     # Read when Gradio is imported: nothing is reported, and uploads lie in a folder of our own.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    os.environ["GRADIO_TEMP_DIR"] = str(Path(folder.name) / "uploads")
+    os.environ["GRADIO_TEMP_DIR"] = str(uploads)
+    # Outside of an event loop Gradio makes one for each of its locks, and closes none. In a thread,
+    # since the caller may be inside a loop, where none can be run.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, _mount(app, service, second, uploads)).result()
+    for route in app.routes:
+        if isinstance(route, Mount) and route.path == ROUTE:
+            route.app = PageGuard(route.app, uploads)
+    _add_roots(app)
+    _remove_at_end(app, folder)
+
+
+async def _mount(app: FastAPI, service: Service, second: Service | None, uploads: Path) -> None:
+    """Gradio's app on ours."""
     import gradio as gr
 
     from palikit.serving.ui.page import build_page
 
-    uploads = Path(folder.name) / "uploads"
-    blocks = build_page(service, second, uploads / "answers")
     gr.mount_gradio_app(
         app,
-        blocks,
+        build_page(service, second, uploads / "answers"),
         path=ROUTE,
         footer_links=[],
         run_history=False,
@@ -109,9 +124,10 @@ def mount_page(app: FastAPI, service: Service, second: Service | None = None) ->
         theme=gr.themes.Default(font=_FONTS, font_mono=("ui-monospace", "monospace")),
         css=_STYLE,
     )
-    for route in app.routes:
-        if isinstance(route, Mount) and route.path == ROUTE:
-            route.app = PageGuard(route.app, uploads)
+
+
+def _add_roots(app: FastAPI) -> None:
+    """What browsers ask at the root of the server."""
 
     @app.get("/", include_in_schema=False)
     async def to_the_page() -> RedirectResponse:
@@ -125,6 +141,19 @@ def mount_page(app: FastAPI, service: Service, second: Service | None = None) ->
     async def manifest() -> dict[str, str]:
         """Gradio's page names it at the root of the server."""
         return {"name": "PaliKit", "start_url": f"{ROUTE}/", "display": "browser"}
+
+
+def _remove_at_end(app: FastAPI, folder: tempfile.TemporaryDirectory[str]) -> None:
+    """What was uploaded and drawn goes with the server."""
+    running = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
+        with folder:
+            async with running(app) as state:
+                yield state
+
+    app.router.lifespan_context = lifespan
 
 
 class PageGuard:

@@ -8,16 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from palikit.drawing import draw
 from palikit.prediction import Prediction
-from palikit.results import Detection, Detections, Objects, Result, Segment, Segments
+from palikit.results import Objects
 
 _KEPT_SECONDS = 3600.0
-_TINTS = ((225, 30, 45), (30, 60, 255), (0, 135, 15), (225, 165, 0), (210, 0, 255), (45, 165, 225))
-_OPACITY = 0.5
 
 
 @dataclass(frozen=True)
@@ -45,14 +42,7 @@ def filtered(prediction: Prediction[Any], view: View) -> Prediction[Any]:
 
 def drawn(picture: Image.Image, prediction: Prediction[Any], view: View) -> Image.Image:
     """The picture with what is to be seen of an answer on it."""
-    result: Result = filtered(prediction, view).result
-    if not isinstance(result, Detections | Segments):
-        return draw(picture, result)
-    if view.masks and not view.boxes:
-        return _tinted(picture, result)
-    if not view.boxes:
-        return picture
-    return draw(picture, result if view.masks else _without_masks(result))
+    return draw(picture, filtered(prediction, view).result, boxes=view.boxes, masks=view.masks)
 
 
 def written(
@@ -78,23 +68,6 @@ def written(
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, indent=1) + "\n"
-
-
-def _without_masks(result: Detections | Segments) -> Detections:
-    objects = tuple(Detection(f.box, f.label, f.score) for f in result)
-    return Detections(objects, result.width, result.height)
-
-
-def _tinted(picture: Image.Image, result: Detections | Segments) -> Image.Image:
-    """Outlines alone, a colour a label."""
-    pixels = np.array(picture, np.float32)
-    labels = list(dict.fromkeys(found.label for found in result))
-    for found in result:
-        if isinstance(found, Segment) and found.mask is not None:
-            inside = found.mask.to_array()
-            tint = np.array(_TINTS[labels.index(found.label) % len(_TINTS)], np.float32)
-            pixels[inside] += (tint - pixels[inside]) * _OPACITY
-    return Image.fromarray(pixels.round().astype(np.uint8))
 
 
 def _throw_away_old(folder: Path) -> None:

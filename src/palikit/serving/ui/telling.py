@@ -176,7 +176,7 @@ def note_of(service: Service, second: Service | None, words: Words) -> tuple[str
     lines = []
     for each in services:
         scheduler = each.ready.scheduler
-        lines.append(words.model.format(name=scheduler.model, size=scheduler.image_size) + ".")
+        lines.append(words.model.format(name=scheduler.model, size=scheduler.image_size))
     if service.name == BUILT_IN:
         lines.append(words.nano)
     if not service.ready.scheduler.has_masks:

@@ -124,7 +124,7 @@ _ENGLISH = Words(
     no_prompt="The prompt is empty: type one.",
     gone="This answer is not kept any more: ask again.",
     loading="The model is being loaded …",
-    model="Model: {name}, pictures of {size} px",
+    model="Model: {name}, pictures of {size} px.",
     nano="nano is a small demonstration: it knows drawn scenes only, and no photos. For photos, "
     "start the page with --model google/paligemma2-3b-mix-448.",
     no_masks="It has no mask codec: segments come as boxes.",
@@ -182,7 +182,7 @@ _CHINESE = Words(
     no_prompt="提示词为空：请输入提示词。",
     gone="该回答已不再保存：请重新提问。",
     loading="正在加载模型…",
-    model="模型：{name}，图片边长 {size} 像素",
+    model="模型：{name}，图片边长 {size} 像素。",
     nano="nano 只是一个小型演示模型：只认识绘制的场景，不认识照片。要处理照片，请用 --model "
     "google/paligemma2-3b-mix-448 启动。",
     no_masks="该模型没有掩码解码器：分割只给出边框。",
