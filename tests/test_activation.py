@@ -1,11 +1,11 @@
-"""The quick forms of GELU and of the soft cap are those functions, and gradients have PyTorch's."""
+"""The quick form of GELU is that function, and gradients have PyTorch's."""
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from palikit.model.activation import gelu, soft_capped
+from palikit.model.activation import gelu
 
 
 @pytest.fixture
@@ -21,14 +21,6 @@ def test_gelu_without_gradients_is_the_same_function(numbers: Tensor) -> None:
     torch.testing.assert_close(ours.double(), exact, rtol=2e-6, atol=1e-6)
 
 
-def test_a_soft_cap_without_gradients_is_the_same_function(numbers: Tensor) -> None:
-    exact = 50 * torch.tanh(numbers.double() * 3 / 50)
-    with torch.inference_mode():
-        ours = soft_capped(numbers.clone(), 50.0, 3.0)
-    torch.testing.assert_close(ours.double(), exact, rtol=0, atol=2e-5)
-    assert ours.abs().max() <= 50
-
-
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_rounded_once(numbers: Tensor, dtype: torch.dtype) -> None:
     halves = numbers.clamp(-60, 60).to(dtype)
@@ -36,10 +28,9 @@ def test_half_precision_is_rounded_once(numbers: Tensor, dtype: torch.dtype) -> 
         assert torch.equal(gelu(halves), F.gelu(halves, approximate="tanh"))
 
 
-def test_gradients_are_those_of_the_functions(numbers: Tensor) -> None:
+def test_gradients_are_those_of_the_function(numbers: Tensor) -> None:
     x = numbers.clamp(-8, 8).double().requires_grad_()
     assert torch.autograd.gradcheck(gelu, (x[:20],))
-    assert torch.autograd.gradcheck(lambda s: soft_capped(s, 5.0, 0.5), (x[:20],))
 
 
 def test_what_a_gelu_is_given_stays_as_it_was(numbers: Tensor) -> None:

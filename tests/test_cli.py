@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from palikit.cli import main
-from palikit.cli.command import Program, names_of
+from palikit.cli.command import Program, in_options, names_of
 from palikit.cli.finetune_options import SECTIONS
 from palikit.cli.options import MAX_FRAMES, RunOptions
 from palikit.cli.progress import Lines
@@ -213,7 +213,13 @@ def test_a_mistyped_name_is_refused_with_the_nearest_one(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["capton"], ["caption", "a.png", "--modle", "x"], ["convert"], ["caption", "--dtype", "x"]],
+    [
+        ["capton"],
+        ["caption", "a.png", "--modle", "x"],
+        ["convert"],
+        ["caption", "--dtype", "x"],
+        ["quantize", "nano", "--output", "x"],
+    ],
 )
 def test_every_refusal_is_one_line_of_one_form(desk: Desk, arguments: list[str]) -> None:
     desk.refused(*arguments)
@@ -258,6 +264,12 @@ def test_the_list_of_commands_cuts_no_sentence() -> None:
     for command in main.commands.values():
         sentence = " ".join(str(command.help).split("\n\n")[0].split())
         assert sentence.rstrip(".") in listed
+
+
+@pytest.mark.parametrize("verb", ["is", "has"])
+def test_a_sentence_about_a_field_names_its_option(verb: str) -> None:
+    told = in_options(f"rate_multipliers {verb} 'vision_tower': expected such as vision_tower=0.1")
+    assert told.startswith(f"--rate-multipliers {verb} 'vision_tower'")
 
 
 def test_help_is_a_word_too() -> None:
@@ -1239,6 +1251,12 @@ def test_convert_refuses_what_exists_before_it_reads_anything(tmp_path: Path) ->
     result = CliRunner().invoke(main, ["convert", "gone", str(tmp_path / "there.npz")])
     assert result.exit_code == 2
     assert "exists" in result.stderr
+
+
+def test_no_folder_is_named_like_a_file_of_weights(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["convert", "gone", str(tmp_path / "model.bin")])
+    assert result.exit_code == 2
+    assert "is a folder: give the name of one, or of an .npz file" in result.stderr
 
 
 def test_a_built_in_model_is_converted_whole(

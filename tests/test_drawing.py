@@ -284,7 +284,7 @@ labels = st.text(max_size=30) | st.sampled_from(["\ud800", "a\nb\tc", "cat " * 4
 edges = st.floats(-50, 150) | st.sampled_from([-1e9, 1e9, 0.0])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.integers(1, 100),
     st.integers(1, 100),

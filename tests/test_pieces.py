@@ -45,13 +45,13 @@ def kind(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(text=texts)
 def test_any_text_has_the_ids_of_the_library(text: str) -> None:
     assert_equal("tiny", text)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(text=texts)
 def test_any_text_has_the_ids_of_the_released_file_in_the_library(text: str) -> None:
     assert_equal("released", text)

@@ -21,10 +21,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
+SLOW = {
+    *("torch._dynamo", "sympy", "huggingface_hub", "transformers", "peft", "bitsandbytes"),
+    *("PIL.ImageFont", "palikit.drawing", "palikit.quantization"),
+}
+
+
 def imported_by(program: str, *arguments: object) -> set[str]:
-    """Which slow libraries a program of its own has imported at its end."""
-    slow = "{'torch._dynamo', 'sympy', 'huggingface_hub', 'transformers', 'peft'}"
-    program += f"\nimport sys; print(*sorted({slow} & set(sys.modules)))"
+    """What of `SLOW` a program of its own has imported at its end."""
+    program += f"\nimport sys; print(*sorted({SLOW} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", program, *map(str, arguments)],
         capture_output=True,
@@ -38,6 +43,16 @@ def imported_by(program: str, *arguments: object) -> set[str]:
 def test_a_local_model_is_loaded_without_the_compiler_and_without_the_hub(folder: Path) -> None:
     load = "import sys, palikit; assert palikit.load(sys.argv[1], device='cpu').mask_codec"
     assert imported_by(load, folder) == set()
+
+
+def test_a_question_on_the_command_line_waits_for_neither(folder: Path, tmp_path: Path) -> None:
+    tiny.picture().save(tmp_path / "a.png")
+    ask = (
+        "import sys; from palikit.cli import main\n"
+        "main(['caption', *sys.argv[1:], '--max-new-tokens', '2', '--format', 'json',"
+        " '--output', sys.argv[1] + '.json', '--quiet'], standalone_mode=False)"
+    )
+    assert imported_by(ask, tmp_path / "a.png", "--model", folder, "--device", "cpu") == set()
 
 
 def test_a_local_model_is_inspected_without_the_hub(folder: Path) -> None:

@@ -65,8 +65,8 @@ def log_prob(logits: Tensor, index: int) -> float:
 
 
 def pick(logits: Tensor, options: GenerationOptions, generator: torch.Generator | None) -> int:
-    """The index to take next, of float32[n] logits: the largest, or a sample."""
-    if options.temperature == 0 or generator is None:
+    """The index to take next, of float32[n] logits: a sample; without a generator the largest."""
+    if generator is None:
         return int(logits.argmax())
     return int(torch.multinomial(sampling_probabilities(logits, options), 1, generator=generator))
 

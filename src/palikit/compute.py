@@ -9,9 +9,6 @@ from pathlib import Path
 
 import torch
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-"""Numbers of options in GNU's malloc.h."""
-
 
 def compute_dtype(stored: torch.dtype, device: torch.device) -> torch.dtype:
     """The dtype to run a checkpoint in: its own, but float32 where a CPU cannot do with that.
@@ -52,21 +49,3 @@ def _arm_has_bf16() -> bool:
     except OSError:  # not Linux
         return False
     return any("bf16" in line.split() for line in text.splitlines() if line.startswith("Features"))
-
-
-def keep_freed_memory() -> None:
-    """Have the C library keep what is freed for the next layer, on Linux.
-
-    By default blocks of some size go back to the system at once, and every page of the next one is
-    fetched anew: activations of a whole prompt are such blocks.
-    """
-    if platform.system() != "Linux":
-        return
-    import ctypes
-
-    try:
-        set_option = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):  # another C library than GNU's
-        return
-    for option, value in ((_MMAP_THRESHOLD, 2**30), (_TRIM_THRESHOLD, 2**31 - 1)):
-        set_option(option, value)

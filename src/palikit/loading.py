@@ -8,16 +8,18 @@ from pathlib import Path
 import torch
 
 from palikit.adapters import Source, find_source, merge_adapter
+from palikit.allocation import keep_freed_memory
 from palikit.checkpoints import Checkpoint, find_tokenizer, load_checkpoint
 from palikit.checkpoints.layout import MASK_CODEC_NAMES, find_files
-from palikit.compute import compute_dtype, keep_freed_memory
+from palikit.checkpoints.stored_form import stored_form
+from palikit.compute import compute_dtype
+from palikit.config import PaliGemmaConfig
 from palikit.errors import CheckpointError, InputError
 from palikit.model.mask_codec import MaskCodec, load_mask_codec
 from palikit.model.placement import Room, plan_for, rooms_here, spread
 from palikit.options import DType, LoadOptions, QuantizedForm, Resize
 from palikit.predictor import Predictor
 from palikit.processor import Processor
-from palikit.quantization import load_quantized, quantize, stored_form
 from palikit.tokenizer import Tokenizer
 from palikit.vocab import Coordinates, MaskEdges
 
@@ -90,7 +92,7 @@ def load_with(model: str, options: LoadOptions) -> Predictor:
     find_files(source.path)  # what holds no weights is told before a tokenizer is missed there
     text = Tokenizer.load(_tokenizer_path(source, options.tokenizer))
     checkpoint = _load(source, options)
-    _check_tokenizer(text, checkpoint)
+    check_tokenizer(text, checkpoint.config)
     if source.remark is not None:
         warnings.warn(source.remark, UserWarning, stacklevel=2)
     image_size = checkpoint.config.vision_config.image_size
@@ -112,6 +114,8 @@ def _load(source: Source, options: LoadOptions) -> Checkpoint:
         keep_freed_memory()
     stored = stored_form(source.path)
     if stored is not None:
+        from palikit.quantization import load_quantized
+
         _check_quantized(source, stored, options.quantize)
         return load_quantized(
             source.path, stored, dtype=dtype, device=device, image_size=options.image_size
@@ -129,6 +133,8 @@ def _load(source: Source, options: LoadOptions) -> Checkpoint:
     if rooms is not None:
         spread(checkpoint.model, plan_for(checkpoint.model, rooms))
     if options.quantize is not None:
+        from palikit.quantization import quantize
+
         quantize(checkpoint.model, options.quantize, dtype=dtype, device=device)
     return checkpoint
 
@@ -211,9 +217,13 @@ def _tokenizer_path(source: Source, given: str | None) -> Path:
     return found
 
 
-def _check_tokenizer(text: Tokenizer, checkpoint: Checkpoint) -> None:
-    """The tokenizer must be of the model's vocabulary: its ids are rows of the model's table."""
-    config, vocabulary = checkpoint.config, text.vocabulary
+def check_tokenizer(text: Tokenizer, config: PaliGemmaConfig) -> None:
+    """Make sure that a tokenizer is of a model's vocabulary: its ids are rows of the table.
+
+    Raises:
+        CheckpointError: its control tokens have other ids than the config says.
+    """
+    vocabulary = text.vocabulary
     expected = (config.image_token_index, config.eos_token_id, config.bos_token_id)
     got = (vocabulary.image_id, vocabulary.eos_id, vocabulary.bos_id)
     if got != expected:

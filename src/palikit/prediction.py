@@ -9,7 +9,6 @@ from typing import Any, Generic
 
 from PIL.Image import Image
 
-from palikit.drawing import draw
 from palikit.errors import InputError
 from palikit.results import (
     ObjectArrays,
@@ -94,4 +93,6 @@ class Prediction(Generic[ResultT_co]):
         """The picture with boxes, outlines and labels (or the text below it) drawn onto a copy."""
         if self.image is None:
             raise InputError("this prediction carries no picture to draw on; use drawing.draw")
+        from palikit.drawing import draw  # fonts, which most predictions do without
+
         return draw(self.image, self.result)

@@ -9,10 +9,12 @@ import torch
 
 from palikit.adapters import find_source, merge_adapter
 from palikit.checkpoints import load_checkpoint
+from palikit.checkpoints.stored_form import stored_form
 from palikit.errors import CheckpointError, InputError
-from palikit.loading import mask_codec_in, mask_codec_of, tokenizer_of
+from palikit.loading import check_tokenizer, mask_codec_in, mask_codec_of, tokenizer_of
 from palikit.options import QuantizedForm
-from palikit.quantization import save_quantized, stored_form
+from palikit.quantization import save_quantized
+from palikit.tokenizer import Tokenizer
 
 
 def quantize_checkpoint(
@@ -43,13 +45,15 @@ def quantize_checkpoint(
         The folder.
 
     Raises:
-        CheckpointError: the model cannot be read, is quantised already, or the folder is not empty
-            or cannot be written.
-        InputError: no such form.
+        CheckpointError: the model or its tokenizer cannot be read, it is quantised already, or the
+            folder is not empty or cannot be written.
+        InputError: no such form, or no name of a folder.
         MissingExtraError: nf4 without bitsandbytes.
     """
     if to not in get_args(QuantizedForm):
         raise InputError(f"to is {to!r}: choose one of {', '.join(get_args(QuantizedForm))}")
+    if not str(output):
+        raise InputError("the output is empty: give the name of a folder")
     folder = Path(output)
     source = find_source(str(model), revision, adapter)
     stored = stored_form(source.path)
@@ -57,14 +61,18 @@ def quantize_checkpoint(
         raise CheckpointError(
             f"{model} is held in {stored} already: begin with its float checkpoint"
         )
+    tokenizer_file = Path(tokenizer) if tokenizer is not None else tokenizer_of(source)
+    text = None if tokenizer_file is None else Tokenizer.load(tokenizer_file)
     checkpoint = load_checkpoint(source.path, dtype=None, device=torch.device("cpu"))
+    if text is not None:
+        check_tokenizer(text, checkpoint.config)
     if source.adapter is not None:
         merge_adapter(checkpoint.model, source.adapter)
     save_quantized(
         checkpoint.model,
         to,
         folder,
-        tokenizer_file=Path(tokenizer) if tokenizer is not None else tokenizer_of(source),
+        tokenizer_file=tokenizer_file,
         overwrite=overwrite,
     )
     codec = mask_codec_of(source)

@@ -61,8 +61,20 @@ def test_a_damaged_picture_fails_alone(pictures: Path, tmp_path: Path) -> None:
     told = run(str(pictures), "--output", str(tmp_path / "out"))
     assert told.exit_code == 1
     assert "1 of 3 failed" in told.output
+    assert told.output.count(str(pictures / "1.png")) == 1
     failed = json.loads((tmp_path / "out" / "failures.jsonl").read_text())
     assert failed["input"] == str(pictures / "1.png")
+
+
+def test_the_built_in_model_is_told_where_none_was_named(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PALIKIT_MODEL", raising=False)
+    told = run(str(pictures), "--output", str(tmp_path / "unnamed"))
+    assert "using nano, built in" in told.output
+    for more in (["--model", "nano"], ["--quiet"]):
+        told = run(str(pictures), "--output", str(tmp_path / more[0]), *more)
+        assert "using nano" not in told.output
 
 
 def test_the_answers_of_an_earlier_run_in_the_folder_are_no_inputs(

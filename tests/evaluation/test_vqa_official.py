@@ -39,7 +39,7 @@ def vqa_differences(cases: int) -> Iterator[float]:
     yield apart(score.per_example, slow)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(texts)
 @example("." * 40)
 @example("a.b.1.c")
@@ -53,7 +53,6 @@ def test_every_contraction_of_the_official_table_is_known_and_no_other() -> None
     assert reachable == CONTRACTIONS
 
 
-@settings(deadline=None)
 @given(texts, st.lists(texts, min_size=2, max_size=12))
 def test_one_answer_scores_as_by_leaving_each_person_out(answer: str, truths: list[str]) -> None:
     for each in (answer, truths[0]):

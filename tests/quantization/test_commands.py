@@ -182,6 +182,9 @@ def test_quantize_writes_a_folder_that_answers(floats: Path, tmp_path: Path) -> 
     assert held.stdout == direct.stdout != "\n"
     told = refused("quantize", floats, "--to", "fp8", "--output", tmp_path / "held")
     assert "--overwrite" in told
+    for more in ((), ("--overwrite",)):
+        told = refused("quantize", floats, "--to", "fp8", "--output", "", *more)
+        assert told == "the output is empty: give the name of a folder"
     assert "is held in int8 already" in refused(
         "quantize", tmp_path / "held", "--to", "fp8", "--output", tmp_path / "again"
     )

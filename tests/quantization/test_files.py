@@ -18,6 +18,7 @@ from palikit.checkpoints import save_checkpoint
 from palikit.checkpoints.stored_form import stored_form
 from palikit.model.mask_codec import MaskCodec, save_mask_codec
 from palikit.options import QuantizedForm
+from palikit.published import BUILT_IN_FOLDER
 from palikit.quantization import files, load_quantized
 from tests import tiny
 from tests.adapters.trained import trained
@@ -397,6 +398,31 @@ def test_what_is_there_is_replaced_only_when_asked_to(floats: Path, tmp_path: Pa
         quantize_checkpoint(floats, "int8", tmp_path / "thesis", overwrite=True)
 
 
-def test_a_tokenizer_that_does_not_exist_is_named(floats: Path, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="no such tokenizer file"):
-        quantize_checkpoint(floats, "int8", tmp_path / "held", tokenizer=tmp_path / "no.json")
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "does not exist"),
+        (b"\x89PNG\r\n", "is not a tokenizer.json that can be read"),
+        (b"{}", "not a PaliGemma tokenizer"),
+        ((BUILT_IN_FOLDER / "tokenizer.json").read_bytes(), "of another model than the weights"),
+    ],
+    ids=["none", "a picture", "empty", "of another model"],
+)
+def test_a_tokenizer_that_does_not_fit_is_told_before_anything_is_written(
+    content: bytes | None, told: str, floats: Path, tmp_path: Path
+) -> None:
+    if content is not None:
+        (tmp_path / "given.json").write_bytes(content)
+    with pytest.raises(CheckpointError, match=told):
+        quantize_checkpoint(floats, "int8", tmp_path / "held", tokenizer=tmp_path / "given.json")
+    assert not (tmp_path / "held").exists()
+
+
+def test_an_empty_name_of_a_folder_is_not_the_folder_one_is_in(
+    floats: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for overwrite in (False, True):
+        with pytest.raises(InputError, match="the output is empty"):
+            quantize_checkpoint(floats, "int8", "", overwrite=overwrite)
+    assert not list(tmp_path.iterdir())

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from palikit.quantization import int8
-from palikit.quantization.fp8 import Fp8Linear, fp8_product, quantize_fp8
-from palikit.quantization.int4 import dequantize_groups, fits_int4, int4_layer, quantize_groups
+from palikit.quantization.fp8 import fp8_linear, fp8_product, quantize_fp8
+from palikit.quantization.int4 import dequantize_groups, fits_int4, int4_linear, quantize_groups
 from palikit.quantization.int8 import (
-    Int8Linear,
     Int8Table,
+    int8_linear,
     int8_product,
     int8_product_reference,
     quantize_rows,
@@ -30,9 +30,9 @@ def numbers(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> T
 
 def layers(weight: Tensor, bias: Tensor | None = None) -> dict[str, torch.nn.Module]:
     return {
-        "int8": Int8Linear(*quantize_rows(weight), bias),
-        "int4": int4_layer(*quantize_groups(weight), bias),
-        "fp8": Fp8Linear(*quantize_fp8(weight), bias),
+        "int8": int8_linear(*quantize_rows(weight), bias),
+        "int4": int4_linear(*quantize_groups(weight), bias),
+        "fp8": fp8_linear(*quantize_fp8(weight), bias),
     }
 
 

@@ -1,6 +1,5 @@
 """A headless Chromium, and servers with the page for it."""
 
-import gc
 import os
 import shutil
 import threading
@@ -50,7 +49,6 @@ def page_of(service: Service, second: Service | None = None) -> Iterator[str]:
             thread.join(30)
             if before is not None:
                 os.environ["GRADIO_TEMP_DIR"] = before
-            gc.collect()  # what Gradio left open is not the next test's
 
 
 def _wait_for(address: str) -> None:

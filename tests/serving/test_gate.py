@@ -10,10 +10,9 @@ import pytest
 
 from palikit.errors import InputError
 from palikit.serving.app import create_app
-from palikit.serving.exchange import begin_exchange
-from palikit.serving.jobs import ModelFailedError, OverloadedError
+from palikit.serving.jobs import ModelFailedError
 from palikit.serving.keys import ApiKeys, read_keys
-from palikit.serving.limits import LARGE_BYTES, MAX_CALLERS, Budget, RateLimiter
+from palikit.serving.limits import MAX_CALLERS, RateLimiter
 from palikit.serving.logs import JsonFormatter
 from palikit.serving.problems import Problem
 from tests.serving.made import (
@@ -264,45 +263,6 @@ def test_a_client_that_hangs_up_while_it_uploads_reaches_no_model() -> None:
     assert run_by_hand(create_app(service), [part, GONE]) == []
     assert not scheduler.jobs
     assert service.budget.taken == 0
-
-
-def test_a_full_queue_refuses_before_anything_is_decoded() -> None:
-    client = fake_client(FakeScheduler(is_full=True))
-    for path, body in ((CHAT, b"no JSON"), ("/v1/ocr", b'{"image":"no picture"}')):
-        refused = client.post(path, content=body, headers={"content-type": "application/json"})
-        assert refused.status_code == 429
-        assert int(refused.headers["retry-after"]) >= 1
-    assert client.get("/v1/models").status_code == 200
-
-
-def test_requests_on_their_way_count_as_waiting() -> None:
-    service = service_with(FakeScheduler(room=1))
-    first, second = (
-        begin_exchange({"method": "POST", "headers": []}, service.budget) for _ in range(2)
-    )
-    service.expect(first)
-    with pytest.raises(OverloadedError):
-        service.expect(second)
-    first.let_go()
-    service.expect(second)
-    assert client_of(service).post(CHAT, json=asked()).status_code == 429
-    second.let_go()
-    answers = [client_of(service).post(CHAT, json=asked()).status_code for _ in range(2)]
-    assert answers == [200, 200]
-
-
-def test_memory_counts_as_large_once_when_all_of_it_is_given_back() -> None:
-    budget = Budget(2 * LARGE_BYTES)
-    budget.take(LARGE_BYTES)
-    budget.take(1)
-    budget.give_back(LARGE_BYTES)
-    assert not budget.has_been_large()
-    budget.give_back(1)
-    assert budget.has_been_large()
-    assert not budget.has_been_large()
-    budget.take(5)
-    budget.give_back(5)
-    assert not budget.has_been_large()
 
 
 def test_an_error_nobody_foresaw_says_nothing_of_itself(

@@ -41,7 +41,7 @@ def post(path: str, value: Any) -> Any:
     return CLIENT.post(path, content=content, headers={"content-type": "application/json"})
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.data())
 def test_a_field_of_any_value_is_answered_or_refused(data: st.DataObject) -> None:
     body = asked("detect cat", stop=["x"], n=1, seed=1, stream=data.draw(st.booleans()))
@@ -51,7 +51,7 @@ def test_a_field_of_any_value_is_answered_or_refused(data: st.DataObject) -> Non
         is_told(post(path, {**value, data.draw(st.sampled_from(names)): data.draw(values)}))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(values, values)
 def test_messages_of_any_form_are_answered_or_refused(content: Any, url: Any) -> None:
     is_told(post(CHAT, {"model": "fake", "messages": [{"role": "user", "content": content}]}))
@@ -59,7 +59,7 @@ def test_messages_of_any_form_are_answered_or_refused(content: Any, url: Any) ->
     is_told(post(CHAT, {"model": "fake", "messages": [{"role": "user", "content": [part]}]}))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.binary(max_size=200),
     st.sampled_from(["application/json", "multipart/form-data; boundary=b", "text/plain", "?/?"]),
@@ -69,7 +69,7 @@ def test_any_bytes_are_refused(content: bytes, kind: str, path: str) -> None:
     is_told(CLIENT.post(path, content=content, headers={"content-type": kind}))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     st.binary(max_size=60),
     st.sampled_from(["image", "labels", "masks", "x"]),
@@ -89,7 +89,7 @@ def encoded(file_format: str) -> bytes:
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.data())
 def test_a_damaged_picture_is_answered_or_refused(file_format: str, data: st.DataObject) -> None:
     content = bytearray(encoded(file_format))

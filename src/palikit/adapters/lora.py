@@ -11,7 +11,6 @@ from palikit.adapters.trainable import is_low_rank
 from palikit.errors import CheckpointError, InputError, MissingExtraError
 from palikit.model.paligemma import PaliGemma
 from palikit.model.sharded import whole
-from palikit.quantization import quiet_bitsandbytes
 from palikit.train_options import LoraOptions
 
 if TYPE_CHECKING:
@@ -175,6 +174,8 @@ def _inject(model: PaliGemma, names: list[str], seed: int, **fields: Any) -> Non
 
 
 def _lora_config(**fields: Any) -> "LoraConfig":
+    from palikit.quantization import quiet_bitsandbytes
+
     quiet_bitsandbytes()  # PEFT imports it
     try:
         from peft import LoraConfig

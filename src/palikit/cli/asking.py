@@ -40,10 +40,11 @@ _NO_MASKS = (
     "(boxes and codes are written without it)"
 )
 
-_NANO = (
+USING_NANO = (
     f"using nano, built in, which knows drawn scenes, in {BUILT_IN_LANGUAGES}; for photos, "
     "--model google/paligemma2-3b-mix-448"
 )
+"""What is said where no model was named."""
 
 
 def ask(
@@ -145,7 +146,7 @@ def _batch_size(ctx: click.Context) -> int | None:
 
 def _say_loading(model: str | None) -> None:
     if model is None:
-        remark(_NANO)
+        remark(USING_NANO)
     elif is_terminal(sys.stderr):
         remark(f"loading {model}")
 

@@ -64,7 +64,7 @@ def batch(ctx: click.Context, inputs: tuple[str, ...], model: str | None) -> Non
     generation, loading = read_options(ctx, GenerationOptions), read_options(ctx, LoadOptions)
     from palikit.batch import Settings
 
-    settings, name = Settings(loading, generation, options.frames), model or BUILT_IN
+    settings = Settings(loading, generation, options.frames)
     parallel = read_options(ctx, ParallelOptions)
     if options.ray and parallel.tensor_parallel > 1:
         raise InputError(
@@ -74,11 +74,11 @@ def batch(ctx: click.Context, inputs: tuple[str, ...], model: str | None) -> Non
     code = 0
     with team_of(parallel, loading) as team:
         if team is None or team.is_first:
-            code = _run(inputs, name, options, settings, team)
+            code = _run(inputs, model, options, settings, team)
         else:
             task = _task(options)
             team.work_along(
-                name,
+                model or BUILT_IN,
                 loading,
                 [lambda _width, _height: task],
                 generation,
@@ -90,16 +90,17 @@ def batch(ctx: click.Context, inputs: tuple[str, ...], model: str | None) -> Non
 
 def _run(
     inputs: Sequence[str],
-    model: str,
+    model: str | None,
     options: BatchOptions,
     settings: "Settings",
     team: Team | None,
 ) -> int:
     """Answers all inputs; the exit code."""
     from palikit.batch import Asked, Question, Shards
+    from palikit.cli.asking import USING_NANO
 
-    task, folder = _task(options), Path(str(options.output))
-    asked = Asked(Question.of(task), model, settings, _layout(options, task))
+    task, folder, name = _task(options), Path(str(options.output)), model or BUILT_IN
+    asked = Asked(Question.of(task), name, settings, _layout(options, task))
     sources = _sources(inputs, folder)
     with Shards(folder, asked, sources, options.shard_size, overwrite=options.overwrite) as shards:
         done = len(sources) - len(shards.todo)
@@ -110,7 +111,9 @@ def _run(
             return 0
         if done:
             _say(options, f"resuming: {done} of {len(sources)} done")
-        answers = _answers(shards.todo, task, model, options, settings, team)
+        if model is None:
+            _say(options, USING_NANO)
+        answers = _answers(shards.todo, task, name, options, settings, team)
         return _take_all(shards, answers, len(sources), options)
 
 
@@ -240,6 +243,8 @@ def _say(options: BatchOptions, line: str) -> None:
 def _say_failures(failures: Sequence[Any], total: int, options: BatchOptions) -> None:
     if not failures:
         return
+    from palikit.cli.run import failure_line
+
     remark(f"{len(failures)} of {total} failed, all in {options.output}/failures.jsonl:")
     for each in failures[:_MAX_TOLD]:
-        click.echo(f"  {visible(f'{each.name}: {each.error}')}", err=True)
+        click.echo(f"  {visible(failure_line(each))}", err=True)

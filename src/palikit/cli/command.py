@@ -140,7 +140,7 @@ class Program(click.Group):
                     f"{error.option_name} stands before the command: options come after it, as in "
                     f"palikit caption photo.jpg {near[0]} ..."
                 )
-        sentence = error.format_message().rstrip(".")
+        sentence = " ".join(error.format_message().split()).rstrip(".")
         return f"{sentence[:1].lower()}{sentence[1:]}"
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -188,7 +188,7 @@ class Program(click.Group):
 def in_options(sentence: str) -> str:
     """An error about a field of an options class, in the names of the command line."""
     names = [field.name for cls in _OPTIONS for field in fields(cls)]
-    named = re.compile(rf"\b({'|'.join(names)})(?= is )")
+    named = re.compile(rf"\b({'|'.join(names)})(?= (?:is|has) )")
     if not named.match(sentence):
         return sentence
     return named.sub(lambda match: "--" + match[1].replace("_", "-"), sentence)

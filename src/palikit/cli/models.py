@@ -24,6 +24,9 @@ _TOKENIZER_ADVICE = {
     "transformers": "convert with --tokenizer tokenizer.json, or copy one there",
 }
 
+_WEIGHT_FILES = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".msgpack", ".h5")
+"""Endings of files of weights: a folder named so is never what was meant."""
+
 _HELD_IN: dict[QuantizedForm, str] = {
     "int8": "products and table in 8 bits",
     "int4": "the decoder in 4 bits, the rest in 8",
@@ -113,12 +116,17 @@ def convert(
     target = Path(destination)
     if target.exists() and not overwrite and (target.is_file() or any(target.iterdir())):
         raise InputError(f"{target} exists: choose another name, or --overwrite it")
+    written = layout or ("npz" if target.suffix == ".npz" else "transformers")
+    if written == "transformers" and target.suffix in _WEIGHT_FILES and not target.is_dir():
+        raise InputError(
+            f"{target} ends like a file of weights, and a checkpoint of transformers is a folder: "
+            "give the name of one, or of an .npz file"
+        )
     if options.tokenizer is not None and not Path(options.tokenizer).is_file():
         raise InputError(f"no such file: {options.tokenizer}")
     from palikit.checkpoints import convert_checkpoint, find_tokenizer, resolve
     from palikit.loading import pick_dtype
 
-    written = layout or ("npz" if target.suffix == ".npz" else "transformers")
     path = resolve(source, options.revision)
     convert_checkpoint(
         path,

@@ -123,7 +123,7 @@ class Run:
             self.exit_code = self.exit_code or 1
             remark(f"{len(self._failures)} of {self._total} failed:")
             for failure in self._failures:
-                click.echo(f"  {visible(_failure_line(failure))}", err=True)
+                click.echo(f"  {visible(failure_line(failure))}", err=True)
         if self.exit_code == INTERRUPTED:
             remark(f"interrupted: {self._done()}; {self._how_to_go_on()}")
         elif is_whole and self._options.output_file and not self._options.quiet:
@@ -182,7 +182,7 @@ class Run:
         return "to resume, run the same command again"
 
 
-def _failure_line(failure: Failure) -> str:
+def failure_line(failure: Failure) -> str:
     """The input and what is wrong with it, which many a sentence begins with."""
     sentence = in_options(str(failure.error))
     return sentence if sentence.startswith(failure.name) else f"{failure.name}: {sentence}"

@@ -27,7 +27,6 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from palikit.model.activation import soft_capped
 from palikit.model.fused_attention import FUSED
 
 AttentionFunction: TypeAlias = Callable[
@@ -141,7 +140,7 @@ def _attention_block(
         return out.reshape(B, K, G, Q, H)
     # Scores leave the product in the model's dtype and are capped and normalised in float32.
     scores = _products(rows, k).float().reshape(B, K, G, Q, S)
-    scores = soft_capped(scores, softcap, scale)
+    scores = softcap * torch.tanh(scores * (scale / softcap))
     if visible is not None:
         scores = scores.masked_fill(~visible, float("-inf"))
     weights = scores.softmax(dim=-1).to(v.dtype).reshape(B, K, G * Q, S)

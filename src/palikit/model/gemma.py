@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from palikit.config import TextConfig
-from palikit.model.activation import gelu, soft_capped
+from palikit.model.activation import gelu
 from palikit.model.attention import AttentionFunction, attention, rotary_angles, rotate
 from palikit.model.cache import KVCache
 from palikit.model.embedding import TokenTable
@@ -107,7 +107,7 @@ class Decoder(nn.Module):
         )
         cap = self.config.final_logit_softcapping
         if softcap and cap is not None:
-            scores = soft_capped(scores, cap)
+            scores = cap * torch.tanh(scores / cap)
         return scores
 
 

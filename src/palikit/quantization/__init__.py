@@ -1,6 +1,5 @@
 """Weights in fewer bits: int8, int4, nf4 and fp8, in memory and as checkpoints on disk."""
 
-from palikit.checkpoints.stored_form import require_float, stored_form
 from palikit.quantization.files import load_quantized, save_quantized
 from palikit.quantization.layers import is_quantized, quantize
 from palikit.quantization.nf4 import (
@@ -20,9 +19,7 @@ __all__ = [
     "quantize",
     "quantize_base_nf4",
     "quiet_bitsandbytes",
-    "require_float",
     "require_four_bit",
     "save_quantized",
     "save_quantized_base",
-    "stored_form",
 ]

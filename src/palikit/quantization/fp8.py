@@ -7,9 +7,10 @@ Axes: R rows (tokens), K inputs, N outputs.
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from palikit.quantization.int8 import int8_product_reference
+from palikit.quantization.linear import QuantizedLinear, row_scales
 
 FP8 = torch.float8_e4m3fn
 
@@ -18,9 +19,9 @@ LARGEST = torch.finfo(FP8).max
 
 
 def quantize_fp8(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Float[N, K] -> float8_e4m3fn[N, K] and float32[N], whose product is nearest to the weight."""
+    """Float[N, K] -> float8_e4m3fn[N, K] and float32[N], by which the largest becomes 448."""
     wide = weight.float()
-    scale = (wide.abs().amax(dim=1) / LARGEST).clamp(min=torch.finfo(torch.float32).tiny)
+    scale = row_scales(wide, LARGEST)
     return (wide / scale[:, None]).clamp_(-LARGEST, LARGEST).to(FP8), scale
 
 
@@ -46,28 +47,6 @@ def _has_fp8_product(device: torch.device, weight: Tensor) -> bool:
     return torch.cuda.get_device_capability(device) >= (8, 9)
 
 
-class Fp8Linear(nn.Module):
-    """A linear layer, or several of one input laid one after another, in 8-bit floats.
-
-    Attributes:
-        weight: float8_e4m3fn[N, K].
-        scale: float32[N].
-        bias: float[N] or None.
-    """
-
-    weight: Tensor
-    scale: Tensor
-    bias: Tensor | None
-
-    def __init__(self, weight: Tensor, scale: Tensor, bias: Tensor | None) -> None:
-        super().__init__()
-        self.register_buffer("weight", weight)
-        self.register_buffer("scale", scale)
-        self.register_buffer("bias", bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[..., K] -> [..., N]."""
-        out = fp8_product(x.flatten(0, -2), self.weight, self.scale)
-        if self.bias is not None:
-            out += self.bias
-        return out.reshape(*x.shape[:-1], -1)
+def fp8_linear(weight: Tensor, scale: Tensor, bias: Tensor | None) -> QuantizedLinear:
+    """The layer of float8_e4m3fn[N, K] weights, float32[N] scales and a float[N] bias."""
+    return QuantizedLinear(weight, scale, bias, fp8_product)

@@ -9,9 +9,10 @@ Axes: R rows (tokens), K inputs, N outputs, G = K / 64 groups.
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from palikit.quantization.int8 import Int8Linear, quantize_rows
+from palikit.quantization.int8 import int8_linear, quantize_rows
+from palikit.quantization.linear import QuantizedLinear
 
 GROUP = 64
 """Inputs that share a scale and a middle."""
@@ -44,38 +45,28 @@ def dequantize_groups(levels: Tensor, scale: Tensor, middle: Tensor) -> Tensor:
     return (groups * scale.float()[..., None] + middle.float()[..., None]).flatten(1)
 
 
-def int4_layer(levels: Tensor, scale: Tensor, middle: Tensor, bias: Tensor | None) -> nn.Module:
-    """The layer that holds these weights where they are: 4 bits on CUDA, else 8."""
+def int4_linear(
+    levels: Tensor, scale: Tensor, middle: Tensor, bias: Tensor | None
+) -> QuantizedLinear:
+    """The layer that holds weights of `quantize_groups` where they are: 4 bits on CUDA, else 8."""
     N, K = levels.shape[0], 2 * levels.shape[1]
     if levels.device.type == "cuda" and K % (16 * _TILES) == 0 and N % 8 == 0:
-        return Int4Linear(levels, scale, middle, bias)
-    return Int8Linear(*quantize_rows(dequantize_groups(levels, scale, middle)), bias)
+        packed = torch._convert_weight_to_int4pack(levels, _TILES)
+        scale_and_middle = torch.stack((scale.t(), middle.t()), dim=2).contiguous()
+        return QuantizedLinear(packed, scale_and_middle, bias, int4_product)
+    return int8_linear(*quantize_rows(dequantize_groups(levels, scale, middle)), bias)
 
 
-class Int4Linear(nn.Module):
-    """A linear layer in 4 bits, on CUDA.
+def int4_product(x: Tensor, packed: Tensor, scale_and_middle: Tensor) -> Tensor:
+    """Activations times a matrix in 4 bits, on CUDA.
 
-    Attributes:
-        weight: levels in the layout of the kernel.
+    Args:
+        x: float[R, K]; multiplied in bfloat16, which is all that the kernel takes.
+        packed: levels in the layout of the kernel.
         scale_and_middle: bfloat16[G, N, 2].
-        bias: float[N] or None.
+
+    Returns:
+        [R, N] in the dtype of `x`.
     """
-
-    weight: Tensor
-    scale_and_middle: Tensor
-    bias: Tensor | None
-
-    def __init__(self, levels: Tensor, scale: Tensor, middle: Tensor, bias: Tensor | None) -> None:
-        super().__init__()
-        self.register_buffer("weight", torch._convert_weight_to_int4pack(levels, _TILES))
-        both = torch.stack((scale.t(), middle.t()), dim=2).contiguous()
-        self.register_buffer("scale_and_middle", both)
-        self.register_buffer("bias", bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[..., K] -> [..., N]."""
-        rows = x.flatten(0, -2).to(torch.bfloat16)
-        out = torch._weight_int4pack_mm(rows, self.weight, GROUP, self.scale_and_middle).to(x.dtype)
-        if self.bias is not None:
-            out += self.bias
-        return out.reshape(*x.shape[:-1], -1)
+    rows = x.to(torch.bfloat16)
+    return torch._weight_int4pack_mm(rows, packed, GROUP, scale_and_middle).to(x.dtype)

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from palikit.compute import has_integer_products
+from palikit.quantization.linear import QuantizedLinear, row_scales
 
 LEVELS = 127
 """The largest whole number; -128 is left out, so that the grid is the same on both sides."""
@@ -24,9 +25,9 @@ _FEWEST_ROWS = 16
 
 
 def quantize_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Float[N, K] -> int8[N, K] and float32[N], whose product is nearest to the weight."""
+    """Float[N, K] -> int8[N, K] and float32[N], the scale by which the largest becomes 127."""
     wide = weight.float()
-    scale = (wide.abs().amax(dim=1) / LEVELS).clamp(min=torch.finfo(torch.float32).tiny)
+    scale = row_scales(wide, LEVELS)
     return (wide / scale[:, None]).round_().to(torch.int8), scale
 
 
@@ -41,6 +42,7 @@ def int8_product(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
     Returns:
         [R, N] in the dtype of `x`.
     """
+    # CUDA's product of whole numbers takes matrices of sides that are multiples of 8 alone.
     fits = x.device.type == "cpu" or not any(side % 8 for side in weight.shape)
     if fits and computes_in_integers(x.device):
         return _integer_product(x, weight, scale)
@@ -89,31 +91,9 @@ def _integer_product(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
     return floats.mul_(scale).div_(steps).to(x.dtype)
 
 
-class Int8Linear(nn.Module):
-    """A linear layer, or several of one input laid one after another, in 8 bits.
-
-    Attributes:
-        weight: int8[N, K]; a buffer, for it is not trained.
-        scale: float32[N].
-        bias: float[N] or None.
-    """
-
-    weight: Tensor
-    scale: Tensor
-    bias: Tensor | None
-
-    def __init__(self, weight: Tensor, scale: Tensor, bias: Tensor | None) -> None:
-        super().__init__()
-        self.register_buffer("weight", weight)
-        self.register_buffer("scale", scale)
-        self.register_buffer("bias", bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[..., K] -> [..., N]."""
-        out = int8_product(x.flatten(0, -2), self.weight, self.scale)
-        if self.bias is not None:
-            out += self.bias
-        return out.reshape(*x.shape[:-1], -1)
+def int8_linear(weight: Tensor, scale: Tensor, bias: Tensor | None) -> QuantizedLinear:
+    """The layer of int8[N, K] weights, float32[N] scales and a float[N] bias."""
+    return QuantizedLinear(weight, scale, bias, int8_product)
 
 
 class Int8Table(nn.Module):

@@ -21,9 +21,10 @@ from palikit.model.gemma import DecoderAttention, DecoderMLP
 from palikit.model.paligemma import PaliGemma
 from palikit.model.siglip import VisionAttention, VisionMLP
 from palikit.options import QuantizedForm
-from palikit.quantization.fp8 import Fp8Linear, quantize_fp8
-from palikit.quantization.int4 import Int4Linear, fits_int4, int4_layer, quantize_groups
-from palikit.quantization.int8 import Int8Linear, Int8Table, quantize_rows
+from palikit.quantization.fp8 import fp8_linear, quantize_fp8
+from palikit.quantization.int4 import fits_int4, int4_linear, quantize_groups
+from palikit.quantization.int8 import Int8Table, int8_linear, quantize_rows
+from palikit.quantization.linear import QuantizedLinear
 from palikit.quantization.nf4 import quantize_base_nf4
 
 Parts = tuple[Tensor, ...]
@@ -48,13 +49,13 @@ class Scheme:
 
     suffixes: tuple[str, ...]
     quantize: Callable[[Tensor], Parts]
-    layer: Callable[..., nn.Module]
+    layer: Callable[..., QuantizedLinear]
 
 
 _ROWS = ("weight", "weight_scale")
-_INT8 = Scheme(_ROWS, quantize_rows, Int8Linear)
-_INT4 = Scheme(("weight", "weight_scale", "weight_middle"), quantize_groups, int4_layer)
-_FP8 = Scheme(_ROWS, quantize_fp8, Fp8Linear)
+_INT8 = Scheme(_ROWS, quantize_rows, int8_linear)
+_INT4 = Scheme(("weight", "weight_scale", "weight_middle"), quantize_groups, int4_linear)
+_FP8 = Scheme(_ROWS, quantize_fp8, fp8_linear)
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def quantize(
 def is_quantized(model: PaliGemma) -> bool:
     """Whether a layer of a model is held in fewer bits, in any form."""
     return any(
-        isinstance(module, (Int8Linear, Int8Table, Int4Linear, Fp8Linear))
+        isinstance(module, (QuantizedLinear, Int8Table))
         or getattr(getattr(module, "weight", None), "quant_state", None) is not None
         for module in model.modules()
     )

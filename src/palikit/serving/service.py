@@ -13,7 +13,7 @@ from palikit.prediction import Prediction
 from palikit.request import Request
 from palikit.serving.backend import Backend
 from palikit.serving.exchange import Exchange
-from palikit.serving.jobs import DeadlineError, Job, Stats, Ticket
+from palikit.serving.jobs import DeadlineError, DrainingError, Job, Stats, Ticket
 from palikit.serving.keys import ApiKeys
 from palikit.serving.limits import Budget
 from palikit.serving.metrics import Metrics
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_DRAIN_SECONDS = 0.01
 _DECODERS = 4
 """Threads that decode pictures; more would take the processor from the model."""
 
@@ -148,6 +149,8 @@ class Service:
         Raises:
             OverloadedError, DrainingError: it need not be looked at.
         """
+        if self.is_draining:
+            raise DrainingError("the server is stopping: ask another one, or later")
         if self.backend is not None:
             self.backend.scheduler.check_room(len(self._coming))
             exchange.place = _Place(self._coming)
@@ -191,11 +194,17 @@ class Service:
             line.text = text
 
     async def drain(self) -> bool:
-        """Takes nothing new, and finishes what was taken; whether it was in time."""
+        """Takes nothing new, and finishes what was taken; whether it was in time.
+
+        What is on its way to the queue was taken, too.
+        """
         self.is_draining = True
         if self.backend is None:
             return True
-        return await self.backend.scheduler.drain(self.options.drain_timeout)
+        deadline = time.monotonic() + self.options.drain_timeout
+        while self._coming and time.monotonic() < deadline:
+            await asyncio.sleep(_DRAIN_SECONDS)
+        return await self.backend.scheduler.drain(max(0.0, deadline - time.monotonic()))
 
     def _stats(self) -> Stats | None:
         return None if self.backend is None else self.backend.scheduler.stats()

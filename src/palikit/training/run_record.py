@@ -163,7 +163,7 @@ def check_same_run(old: dict[str, Any], new: dict[str, Any], step: int) -> None:
         differing.append(other)
     if differing:
         raise InputError(
-            f"the run cannot be resumed, {'; '.join(differing)}: it would end with other weights; "
+            f"the run cannot be resumed: {'; '.join(differing)}. It would end with other weights; "
             "resume it as it was begun, which --resume does of options that are left out, or begin "
             "another one"
         )

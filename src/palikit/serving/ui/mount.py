@@ -72,9 +72,16 @@ _STYLE = """
 .tab-container button { padding-inline: .55rem !important; }
 :focus-visible { outline: 3px solid #2f6fed !important; outline-offset: 2px; }
 #view, #view .form { flex-wrap: wrap; } #view label { cursor: pointer; white-space: nowrap; }
-#boxes, #masks { flex: 0 0 auto; min-width: 7.5rem !important; } #score { flex: 1 1 15rem; }
+#boxes, #masks { flex: 1 1 7.5rem; width: auto; min-width: 7.5rem !important; }
+#score { flex: 10 1 15rem; width: auto; }
+:is(#picture, #drawn, #compare-drawn-1, #compare-drawn-2) {
+  display: flex; flex-direction: column;
+  > label { position: static; align-self: flex-start; }
+  > .image-container { flex: 1; min-height: 0; height: auto; }
+}
 @media (max-width: 640px) { .gradio-container { padding: .5rem !important; } }
 """
+"""Labels of pictures stand above them: Gradio lays them over, where a box may be."""
 _FONTS = ("system-ui", "-apple-system", "Segoe UI", "Noto Sans", "Noto Sans CJK SC", "sans-serif")
 
 
@@ -121,8 +128,22 @@ async def _mount(app: FastAPI, service: Service, second: Service | None, uploads
         pwa=False,
         mcp_server=False,
         max_file_size=service.options.max_request_mib * 2**20,
-        theme=gr.themes.Default(font=_FONTS, font_mono=("ui-monospace", "monospace")),
+        theme=_theme(),
         css=_STYLE,
+    )
+
+
+def _theme() -> Any:
+    """Gradio's own, with its faint texts and its button dark enough to be read."""
+    import gradio as gr
+
+    theme = gr.themes.Default(font=_FONTS, font_mono=("ui-monospace", "monospace"))
+    return theme.set(
+        block_info_text_color="*neutral_600",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_hover_dark="*primary_800",
     )
 
 
