@@ -238,7 +238,9 @@ def test_a_run_goes_on_as_it_was_begun_from_any_folder(place: Place) -> None:
 def test_options_that_would_end_in_other_weights_are_refused(place: Place) -> None:
     assert place.begun(*UNMEASURED).exit_code == 0
     told = place.refused("--resume", "--output", "run", "--learning-rate", "1e-3")
-    assert "learning_rate was 1e-05 and is 0.001: it would end with other weights" in told
+    assert (
+        "cannot be resumed: learning_rate was 1e-05 and is 0.001. It would end with other" in told
+    )
 
 
 def test_a_run_that_this_command_did_not_begin_needs_its_data_named(place: Place) -> None:

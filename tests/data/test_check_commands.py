@@ -229,3 +229,9 @@ def test_outlines_without_a_codec_lead_to_the_built_in_model(tmp_path: Path) -> 
     assert (result.exit_code, "--model nano" in result.stderr) == (2, True)
     assert run(*page, "--model", "nano").exit_code == 0
     assert run("check", tmp_path, "--task", "segment", "--model", "nano").exit_code == 0
+
+
+def test_a_data_set_without_a_picture_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "train.json").write_text('{"images": [], "annotations": []}')
+    result = run("check", tmp_path)
+    assert (result.exit_code, "it names no picture" in result.stdout) == (1, True)

@@ -116,7 +116,13 @@ def test_a_class_seen_only_as_a_crowd_is_not_asked_for_as_absent() -> None:
     assert {row.prefix for row in rows} == {"detect dog", "detect cow", "detect hen"}
 
 
-@pytest.mark.parametrize("box", [Box(5, 5, 5, 9), Box(9, 9, 5, 12)])
+@pytest.mark.parametrize("box", [Box(30, 9, 5, 12), Box(5, 30, 9, 12), Box(30, 30, 5, 30)])
+def test_width_and_height_in_the_place_of_edges_are_an_error(box: Box) -> None:
+    told = only_error(rendered([record(cat(box), cat())]).problems)
+    assert "of 'cat' ends before it begins: give left, top, right and bottom edge" in told
+
+
+@pytest.mark.parametrize("box", [Box(5, 5, 5, 9), Box(5, 5, 9, 5)])
 def test_degenerate_boxes_are_told_and_left_out(box: Box) -> None:
     found = rendered([record(cat(box), cat())])
     assert notes(found) == ["degenerate box"]

@@ -124,6 +124,14 @@ def test_a_question_brings_no_picture_past_the_bounds(client: TestClient) -> Non
     assert client.post("/ui/gradio_api/queue/join", json=body).status_code == 400
 
 
+def test_the_example_is_the_scene_of_the_readme() -> None:
+    from palikit.serving.ui.page import SCENE
+
+    scene = Path(__file__).resolve().parents[2] / "examples" / "scene.png"
+    ours, theirs = (np.asarray(Image.open(file).convert("RGB"), float) for file in (SCENE, scene))
+    assert np.abs(ours - theirs).mean() < 8  # of 255: compressed, not another picture
+
+
 def test_all_texts_are_there_in_both_languages() -> None:
     english, chinese = words_in("en"), words_in("zh")
     for field in fields(Words):

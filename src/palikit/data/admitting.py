@@ -18,8 +18,8 @@ def admit_records(records: Records, options: RenderOptions) -> Records:
     """Rename and choose classes, and leave out what cannot be trained on.
 
     Crowds stay, for evaluation, and are noted. Left out and noted are degenerate boxes and empty
-    outlines. Left out as errors are classes that a prompt cannot hold, boxes beyond the picture
-    unless they are to be cut, and objects without an outline where one is needed.
+    outlines. Left out as errors are classes that a prompt cannot hold, reversed boxes, boxes beyond
+    the picture unless they are to be cut, and objects without an outline where one is needed.
 
     Returns:
         The records with the objects that are left, under their chosen names; the classes in the
@@ -66,6 +66,14 @@ def _box(
 ) -> Box | None:
     """The box within the picture; None, with the reason noted, where it cannot be used."""
     box, width, height = found.box, record.width, record.height
+    if box.x1 > box.x2 or box.y1 > box.y2:  # often x, y, width, height, which others look like too
+        findings.error(
+            record.where,
+            f"the box {shown_box(box)} of {found.label!r} ends before it begins: give left, top, "
+            "right and bottom edge, no width and height",
+            "reversed box",
+        )
+        return None
     if not (box.x1 < box.x2 and box.y1 < box.y2):
         findings.note(
             record.where,

@@ -33,6 +33,8 @@ from palikit.errors import InputError
 
 Pictures: TypeAlias = Mapping[Path, PictureFacts]
 
+_NOTHING = "it names no picture: give a data set with at least one"
+
 _Marked: TypeAlias = Sequence[tuple[Row, tuple[Annotation, ...]]]
 """Rows with their objects, which are read from the suffixes only once."""
 
@@ -66,6 +68,8 @@ def check_rows(
     problems += split_problems(found.rows, pictures)
     problems += _unbalanced(rows)
     problems += _foreign(found.rows, encode)
+    if not rows and not any(problem.is_error for problem in problems):
+        problems.append(Problem(source, _NOTHING, is_error=True, kind="no rows"))
     numbers = [len(objects) for _, objects in rows]
     return Report(
         source,
