@@ -12,9 +12,8 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
-
 from benchmarks.serving_process import serving
+from playwright.sync_api import sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 PAINT = "performance.getEntriesByName('first-contentful-paint').map(each => each.startTime)"
