@@ -1,6 +1,6 @@
 """What strangers try, against a running server, and what it answers.
 
-    python -m benchmarks.serving_attacks --write
+    python -m benchmarks.serving.attacks --write
 
 The server has two users with a key each, writes prompts to its log (so that there is something to
 break), may fetch pictures from `localhost`, and trusts a labelling server that this program plays:
@@ -26,9 +26,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from benchmarks.serving_bombs import png
-from benchmarks.serving_load import questions
-from benchmarks.serving_process import (
+from benchmarks.serving.bombs import png
+from benchmarks.serving.load import questions
+from benchmarks.serving.process import (
     Answer,
     Client,
     Served,

@@ -23,8 +23,8 @@ from typing import Any
 
 from benchmarks.page_parts import write_part
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "serving.md"
-RESULTS = Path(__file__).resolve().parent / "results" / "serving"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "serving.md"
+RESULTS = Path(__file__).resolve().parents[1] / "results" / "serving"
 START_SECONDS = 180.0
 QUIET_SECONDS = 60.0
 SCORE_TOLERANCE = 1e-4

@@ -1,6 +1,6 @@
 """How soon the page of `palikit serve --ui` shows something in this machine's Chromium.
 
-    python -m benchmarks.serving_paint --runs 9
+    python -m benchmarks.serving.paint --runs 9
 
 Milliseconds from the request to the first contentful paint, each in a browser that has kept
 nothing. Needs playwright and a Chromium.
@@ -12,7 +12,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from benchmarks.serving_process import serving
+from benchmarks.serving.process import serving
 from playwright.sync_api import sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")

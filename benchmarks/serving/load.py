@@ -1,8 +1,8 @@
 """What sharing the model brings, and what it costs who asks alone.
 
-    python -m benchmarks.serving_load --write
-    python -m benchmarks.serving_load --dtype float32 --image-cache-mib 256 --per-picture 4
-    python -m benchmarks.serving_load --scheduler
+    python -m benchmarks.serving.load --write
+    python -m benchmarks.serving.load --dtype float32 --image-cache-mib 256 --per-picture 4
+    python -m benchmarks.serving.load --scheduler
 
 A server runs in a process of its own, and this one sends. Throughput: the same requests (the six
 typed routes in turn; each about another picture unless `--per-picture` says otherwise) from 1, 4,
@@ -30,7 +30,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from benchmarks.serving_process import Client, environment, keep, percentile, serving, table
+from benchmarks.serving.process import Client, environment, keep, percentile, serving, table
 
 from palikit import tasks
 from palikit.loading import load
@@ -86,8 +86,9 @@ def questions(number: int, seed: int, per_picture: int = 1) -> list[Question]:
     """The six routes in turn, about pictures that differ with the seed."""
     made = []
     for n in range(number):
-        picture, file = draw_scene(seed * 10**6 + n // per_picture).picture, io.BytesIO()
-        picture.save(file, "PNG")
+        if n % per_picture == 0:
+            picture, file = draw_scene(seed * 10**6 + n // per_picture).picture, io.BytesIO()
+            picture.save(file, "PNG")
         route, task, fields = ROUTES[n % len(ROUTES)]
         image = base64.b64encode(file.getvalue()).decode()
         body = {"image": image, "max_new_tokens": OPTIONS.max_new_tokens, **fields}

@@ -1,7 +1,7 @@
 """Whether a server stays what it was over many requests, and what it does with too many.
 
-    python -m benchmarks.serving_endurance --write
-    python -m benchmarks.serving_endurance --only overload --write
+    python -m benchmarks.serving.endurance --write
+    python -m benchmarks.serving.endurance --only overload --write
 
 Endurance: requests of the six typed routes about a number of pictures, from 16 clients of another
 process. Each carries an id of its own; its answer has to bear that id, the server's log has to hold
@@ -22,8 +22,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.serving_load import questions
-from benchmarks.serving_process import (
+from benchmarks.serving.load import questions
+from benchmarks.serving.process import (
     Answer,
     Client,
     Memory,

@@ -1,7 +1,7 @@
 """Faults, each tried against a running server, and how the server is after each.
 
     pip install schemathesis requests
-    python -m benchmarks.serving_faults --write
+    python -m benchmarks.serving.faults --write
 
 After a fault: whether /healthz says ok, whether a question asked before gets the very answer it got
 then, whether queue and batch are empty, and the server's memory (PSS) before and after. The model
@@ -17,9 +17,9 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks import serving_fault_cases as cases
-from benchmarks.serving_fault_cases import ASKED, REFERENCE, UPLOAD_SECONDS, Fault, ask_all
-from benchmarks.serving_process import (
+from benchmarks.serving import fault_cases as cases
+from benchmarks.serving.fault_cases import ASKED, REFERENCE, UPLOAD_SECONDS, Fault, ask_all
+from benchmarks.serving.process import (
     Answer,
     Client,
     Served,
@@ -66,7 +66,7 @@ class Trial:
 
     def _start(self, port: int = 0) -> Served:
         arguments = (*self._arguments, "--upload-timeout", str(UPLOAD_SECONDS))
-        module = ("benchmarks.serving_failing", "serve")
+        module = ("benchmarks.serving.failing", "serve")
         return start(self._folder / "log", *arguments, module=module, port=port)
 
     async def warm(self) -> None:

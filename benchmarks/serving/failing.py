@@ -1,6 +1,6 @@
 """`palikit` whose model raises when it is told to, to see what a server makes of that.
 
-    python -m benchmarks.serving_failing serve --port 8000
+    python -m benchmarks.serving.failing serve --port 8000
 
 Everything is the program's own but `PaliGemma.decode_step`: after SIGUSR1 it raises in the next
 step of several rows, between two SIGUSR2 in every step. What it raises names a path and a prompt,

@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeAlias
 
-from benchmarks.serving_bombs import chunk, png
-from benchmarks.serving_failing import SECRET
-from benchmarks.serving_load import Question, questions
-from benchmarks.serving_malformed import Seen, send_cases, send_pictures
-from benchmarks.serving_process import Answer, Client, Served, is_same, request_bytes
+from benchmarks.serving.bombs import chunk, png
+from benchmarks.serving.failing import SECRET
+from benchmarks.serving.load import Question, questions
+from benchmarks.serving.malformed import Seen, send_cases, send_pictures
+from benchmarks.serving.process import Answer, Client, Served, is_same, request_bytes
 
 UPLOAD_SECONDS = 2
 TIMES = 20

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import requests
-from benchmarks.serving_process import Answer, Client, Served
+from benchmarks.serving.process import Answer, Client, Served
 from hypothesis import HealthCheck, given, seed, settings
 from PIL import Image
 
