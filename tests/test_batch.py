@@ -266,7 +266,7 @@ def test_a_region_outside_a_small_picture_fails_there_only(tmp_path: Path) -> No
     box = Box(10, 10, 30, 30)
     question = Question("caption", lambda w, h: tasks.grounded_caption(box, w, h))
     small, large = answer(FakePredictor(), files, question)
-    assert "no part in the picture" in small[1]
+    assert "outside the picture of 4 x 4" in small[1]
     assert large[1].startswith("caption <loc")
 
 

@@ -26,12 +26,12 @@ from palikit.cli.progress import Lines
 from palikit.cli.saving import plan_saves
 from palikit.config import size_name
 from palikit.config_json import config_to_json
-from palikit.errors import CheckpointError
+from palikit.errors import CheckpointError, InputError
 from palikit.model.mask_codec import MaskCodec, save_mask_codec
 from palikit.options import GenerationOptions, LoadOptions
 from palikit.prediction import Prediction
 from palikit.predictor import BATCH_SIZE
-from palikit.published import BUILT_IN, BUILT_IN_LANGUAGES, PUBLISHED
+from palikit.published import BUILT_IN, BUILT_IN_FOLDER, BUILT_IN_LANGUAGES, PUBLISHED
 from palikit.results import Caption
 from palikit.train_options import LoraOptions, LossOptions, TrainOptions
 from palikit.video import MAX_NUM_FRAMES
@@ -270,6 +270,12 @@ def test_the_list_of_commands_cuts_no_sentence() -> None:
 def test_a_sentence_about_a_field_names_its_option(verb: str) -> None:
     told = in_options(f"rate_multipliers {verb} 'vision_tower': expected such as vision_tower=0.1")
     assert told.startswith(f"--rate-multipliers {verb} 'vision_tower'")
+
+
+def test_an_option_that_is_advised_is_named_as_it_is_typed() -> None:
+    with pytest.raises(InputError) as told:
+        TrainOptions(rate_multipliers="vision_tower=0")
+    assert in_options(str(told.value)).endswith("; --freeze is what leaves weights as they are")
 
 
 def test_help_is_a_word_too() -> None:
@@ -539,6 +545,9 @@ def test_a_picture_comes_from_standard_input(desk: Desk) -> None:
     result = desk.run("caption", "-", "--format", "json", stdin=picture)
     assert json.loads(result.stdout)["input"] == "-"
     assert "standard input is empty" in desk.run("caption", "-", stdin=b"").stderr
+    for frames in ((), ("--frames", "2")):
+        told = desk.run("caption", "-", *frames, stdin=b"hi\n").stderr
+        assert "standard input is not a picture" in told
 
 
 def test_pictures_together_are_one_question(desk: Desk) -> None:
@@ -926,6 +935,11 @@ def test_progress_lines_are_rare(
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.splitlines() == [f"palikit: {n} of 100 done" for n in (60, 70, 80, 90, 100)]
+    now[0] += 10
+    endless = Lines(None, 0, "encoding outlines")
+    now[0] += 10
+    endless.advance()
+    assert capsys.readouterr().err == "palikit: encoding outlines: 1 done\n"
 
 
 def test_a_bar_on_a_terminal_stays_out_of_standard_output(
@@ -1273,6 +1287,23 @@ def test_a_built_in_model_is_converted_whole(
     (tmp_path / "out" / "vae-oid.npz").write_bytes(b"of another")
     CliRunner().invoke(main, [*arguments, "--overwrite"])
     assert (tmp_path / "out" / "vae-oid.npz").read_bytes() == b"of another"
+
+
+def test_a_tokenizer_that_does_not_fit_is_no_part_of_a_conversion(tmp_path: Path) -> None:
+    folder = save_tiny(tmp_path / "m", tiny.model())
+    wrong = {
+        "picture.png": (b"\x89PNG\r\n", "is not a tokenizer.json that can be read"),
+        "other.json": ((BUILT_IN_FOLDER / "tokenizer.json").read_bytes(), "of another model than"),
+    }
+    for name, (content, told) in wrong.items():
+        (tmp_path / name).write_bytes(content)
+        arguments = ["convert", str(folder), str(tmp_path / "out")]
+        result = CliRunner().invoke(main, [*arguments, "--tokenizer", str(tmp_path / name)])
+        assert (result.exit_code, told in result.stderr) == (2, True)
+    (folder / "tokenizer.json").write_bytes(b"\x89PNG\r\n")
+    result = CliRunner().invoke(main, arguments)
+    assert (result.exit_code, "is not JSON" in result.stderr) == (2, True)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_size_that_a_recipe_is_not_for_is_told_before_anything_is_printed() -> None:

@@ -85,7 +85,7 @@ def test_large_pictures_are_scaled_down_and_small_ones_kept() -> None:
 def test_a_page_is_not_overwritten_unless_told(tmp_path: Path) -> None:
     path = tmp_path / "p.html"
     path.write_text("mine")
-    with pytest.raises(InputError, match="exists"):
+    with pytest.raises(InputError, match=r"exists: .* --overwrite it"):
         write_page(path, "t", "", [])
     assert path.read_text() == "mine"
     write_page(path, "t", "", [], overwrite=True)

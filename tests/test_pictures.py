@@ -128,7 +128,7 @@ def test_a_pipe_is_refused_before_it_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("source", [None, 7, ["a.png"]])
 def test_a_value_that_is_no_source_is_refused_by_its_type(source: object) -> None:
-    with pytest.raises(InputError, match=f"got a {type(source).__name__} for a picture"):
+    with pytest.raises(InputError, match=f"got {type(source).__name__} for a picture"):
         load_picture(source)  # type: ignore[arg-type]
 
 
@@ -395,6 +395,12 @@ def test_a_text_file_called_jpg_is_not_a_picture(tmp_path: Path) -> None:
     path.write_text("These are my notes, and they are long enough to be looked at.")
     with pytest.raises(InputError, match=r"notes.jpg is not a picture"):
         load_picture(path)
+
+
+@pytest.mark.parametrize("size", range(1, 16))
+def test_a_few_bytes_of_text_are_not_a_picture(size: int) -> None:
+    with pytest.raises(InputError, match="is not a picture"):
+        load_picture(b"these are words"[:size])
 
 
 def test_a_zero_byte_file_is_empty(tmp_path: Path) -> None:

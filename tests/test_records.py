@@ -42,6 +42,24 @@ def found(label: str, name: str = "a.png") -> Prediction[Any]:
     return replace(prediction, result=Detections(objects, 16, 12))
 
 
+def test_one_prompt_numbers_the_classes_alike_in_every_picture() -> None:
+    asked = predict(tasks.detect("moon ; star"))
+    objects = tuple(Detection(Box(1, 2, 11, 7), label) for label in ("sun", "star"))
+    answer = replace(asked, result=Detections(objects, 16, 12))
+    assert [each["category_id"] for each in answer.to_coco()] == [3, 2]
+    arrays = answer.to_arrays()
+    assert arrays.class_names == ("moon", "star", "sun")
+    assert arrays.class_id.tolist() == [2, 1]
+    assert [each["category_id"] for each in answer.to_coco(category_ids={"star": 7})] == [7]
+    assert answer.to_arrays(["star"]).class_id.tolist() == [-1, 0]
+
+
+def test_a_referring_expression_is_its_own_class_whatever_it_begins_with() -> None:
+    answer = predict(tasks.refer("detect cat"))
+    assert answer.to_arrays().class_names == ("detect cat",)
+    assert {each["category_id"] for each in answer.to_coco()} == {1}
+
+
 @pytest.mark.parametrize("task", ALL_TASKS, ids=lambda task: task.name)
 def test_a_record_read_back_writes_the_same_record(task: Task) -> None:
     record = predict(task).to_dict()

@@ -74,7 +74,7 @@ def check_page_path(path: Path, *, overwrite: bool) -> None:
     if path.is_dir():
         raise InputError(f"{path} is a folder: give the page the name of a file, such as page.html")
     if path.exists() and not overwrite:
-        raise InputError(f"{path} exists: give the page another name, or overwrite it")
+        raise InputError(f"{path} exists: give the page another name, or --overwrite it")
 
 
 def write_page(

@@ -9,11 +9,10 @@ import torch
 
 from palikit.adapters import Source, find_source, merge_adapter
 from palikit.allocation import keep_freed_memory
-from palikit.checkpoints import Checkpoint, find_tokenizer, load_checkpoint
+from palikit.checkpoints import Checkpoint, check_tokenizer, find_tokenizer, load_checkpoint
 from palikit.checkpoints.layout import MASK_CODEC_NAMES, find_files
 from palikit.checkpoints.stored_form import stored_form
 from palikit.compute import compute_dtype
-from palikit.config import PaliGemmaConfig
 from palikit.errors import CheckpointError, InputError
 from palikit.model.mask_codec import MaskCodec, load_mask_codec
 from palikit.model.placement import Room, plan_for, rooms_here, spread
@@ -215,22 +214,6 @@ def _tokenizer_path(source: Source, given: str | None) -> Path:
             "PaliGemma checkpoint, or give one as tokenizer (--tokenizer)"
         )
     return found
-
-
-def check_tokenizer(text: Tokenizer, config: PaliGemmaConfig) -> None:
-    """Make sure that a tokenizer is of a model's vocabulary: its ids are rows of the table.
-
-    Raises:
-        CheckpointError: its control tokens have other ids than the config says.
-    """
-    vocabulary = text.vocabulary
-    expected = (config.image_token_index, config.eos_token_id, config.bos_token_id)
-    got = (vocabulary.image_id, vocabulary.eos_id, vocabulary.bos_id)
-    if got != expected:
-        raise CheckpointError(
-            f"the tokenizer is of another model than the weights: its <image>, <eos>, <bos> are "
-            f"{got}, the configuration expects {expected}; use the checkpoint's own tokenizer.json"
-        )
 
 
 def _mask_codec(source: Source, given: str | None) -> MaskCodec | None:

@@ -14,7 +14,7 @@ A damaged file is refused whole; no half-decoded picture is handed on. No torch 
 import io
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
@@ -207,7 +207,7 @@ def binary_stream(source: PictureSource, *, allow_urls: bool = False) -> Iterato
     elif isinstance(source, Image.Image | np.ndarray) or not hasattr(source, "seek"):
         is_many = isinstance(source, Iterable) and not isinstance(source, np.ndarray)
         raise InputError(
-            f"got a {type(source).__name__} for a picture: "
+            f"got {type(source).__name__} for a picture: "
             + ("make it a list of pictures" if is_many else _EXPECTED)
         )
     else:
@@ -267,7 +267,7 @@ def _identified(stream: BinaryIO, name: str) -> Image.Image:
         raise InputError(f"{name} is empty: expected the file of one picture")
     for fmt in FORMATS:
         opener, accepts = Image.OPEN.get(fmt, (None, None))
-        if opener is None or (accepts is not None and accepts(start) is not True):
+        if opener is None or not _accepts(accepts, start):
             continue
         stream.seek(0)
         try:
@@ -278,6 +278,14 @@ def _identified(stream: BinaryIO, name: str) -> Image.Image:
         f"{name} is not a picture, or its beginning is damaged: expected a JPEG, PNG, WebP, GIF, "
         "BMP, TIFF or AVIF file"
     )
+
+
+def _accepts(accepts: Callable[[bytes], bool | str] | None, start: bytes) -> bool:
+    """Whether a reader takes a file for its own; one of a few bytes may end before it can say."""
+    try:
+        return accepts is None or accepts(start) is True
+    except (IndexError, struct.error):
+        return False
 
 
 def _orientation(picture: Image.Image) -> int:

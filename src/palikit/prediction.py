@@ -18,6 +18,7 @@ from palikit.results import (
     TokenScore,
     rounded_score,
 )
+from palikit.tasks import task_from_prompt
 
 
 @dataclass(frozen=True)
@@ -74,20 +75,34 @@ class Prediction(Generic[ResultT_co]):
     def to_coco(
         self, image_id: int = 0, category_ids: Mapping[str, int] | None = None
     ) -> list[dict[str, Any]]:
-        """COCO result records: objects as in `Objects.to_coco`, any other text as a caption."""
+        """COCO result records: objects as in `Objects.to_coco`, any other text as a caption.
+
+        Without `category_ids` the labels that were asked for are numbered from 1 in their order,
+        found or not, and any others after them: one prompt gives the same ids in every picture.
+        """
         if isinstance(self.result, Objects):
+            if category_ids is None:
+                category_ids = {name: at for at, name in enumerate(self._labels(self.result), 1)}
             return self.result.to_coco(image_id, category_ids)
         return [{"image_id": image_id, "caption": self.result.text}]
 
     def to_arrays(self, class_names: Sequence[str] | None = None) -> ObjectArrays:
         """Plain NumPy arrays of the objects, as `Objects.to_arrays` gives them.
 
+        Without `class_names` they are the labels as asked for, found or not, and then any others.
+
         Raises:
             InputError: the result is a text.
         """
         if isinstance(self.result, Objects):
-            return self.result.to_arrays(class_names)
+            names = self._labels(self.result) if class_names is None else class_names
+            return self.result.to_arrays(names)
         raise InputError(f"{self.task} gives a text, which has no arrays: use detect or segment")
+
+    def _labels(self, objects: Objects[Any]) -> tuple[str, ...]:
+        # The prompt of refer is its one label, whatever it begins with.
+        asked = (self.prompt,) if self.task == "refer" else task_from_prompt(self.prompt).labels
+        return tuple(dict.fromkeys([*asked, *(found.label for found in objects)]))
 
     def draw(self) -> Image:
         """The picture with boxes, outlines and labels (or the text below it) drawn onto a copy."""

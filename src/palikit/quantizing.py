@@ -8,10 +8,10 @@ from typing import get_args
 import torch
 
 from palikit.adapters import find_source, merge_adapter
-from palikit.checkpoints import load_checkpoint
+from palikit.checkpoints import check_tokenizer, load_checkpoint
 from palikit.checkpoints.stored_form import stored_form
 from palikit.errors import CheckpointError, InputError
-from palikit.loading import check_tokenizer, mask_codec_in, mask_codec_of, tokenizer_of
+from palikit.loading import mask_codec_in, mask_codec_of, tokenizer_of
 from palikit.options import QuantizedForm
 from palikit.quantization import save_quantized
 from palikit.tokenizer import Tokenizer

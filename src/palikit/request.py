@@ -51,7 +51,7 @@ class Pictures:
         for each in sources:
             if isinstance(each, list | tuple | Iterator) and not hasattr(each, "read"):
                 raise InputError(
-                    f"got a {type(each).__name__} for one of the pictures: they are given one by "
+                    f"got {type(each).__name__} for one of the pictures: they are given one by "
                     "one, write Pictures(*list)"
                 )
         self.sources = sources

@@ -214,7 +214,8 @@ class Objects(Generic[ObjectT]):
         Args:
             image_id: the id of this picture in the data set.
             category_ids: the data set's own id of each label; objects of other labels are left
-                out. Without it labels are numbered from 1 in order of appearance.
+                out. Without it labels are numbered from 1 in order of appearance, which differs
+                between pictures; `Prediction.to_coco` numbers them as they were asked for.
         """
         ids = category_ids
         if ids is None:

@@ -133,7 +133,7 @@ def grounded_caption(box: Box, width: int, height: int, coordinates: Coordinates
     """Ask for a caption of one region of a picture of `width` x `height` pixels.
 
     Raises:
-        InputError: no part of the box lies inside the picture.
+        InputError: the box is empty, or no part of it lies inside the picture.
     """
     tokens = _box_tokens(box, width, height, coordinates)
     return Task("caption", f"caption {tokens}", allow_special=True)
@@ -252,20 +252,20 @@ def parse(
 
 
 def _box_tokens(box: Box, width: int, height: int, coordinates: Coordinates) -> str:
-    y1, y2 = _edge_tokens(box, box.y1, box.y2, height, coordinates)
-    x1, x2 = _edge_tokens(box, box.x1, box.x2, width, coordinates)
+    if not (box.x1 < box.x2 and box.y1 < box.y2):  # nor where one is not a number
+        raise InputError(f"the box {box.to_list()} is empty: expected x1 < x2 and y1 < y2")
+    if not (box.x1 < width and box.x2 > 0 and box.y1 < height and box.y2 > 0):
+        raise InputError(
+            f"the box {box.to_list()} lies outside the picture of {width} x {height}: expected "
+            "pixels of the picture"
+        )
+    y1, y2 = _edge_tokens(box.y1, box.y2, height, coordinates)
+    x1, x2 = _edge_tokens(box.x1, box.x2, width, coordinates)
     return y1 + x1 + y2 + x2
 
 
-def _edge_tokens(
-    box: Box, low: float, high: float, size: int, coordinates: Coordinates
-) -> tuple[str, str]:
+def _edge_tokens(low: float, high: float, size: int, coordinates: Coordinates) -> tuple[str, str]:
     low, high = max(low, 0.0), min(high, float(size))
-    if not low < high:
-        raise InputError(
-            f"the box {box.to_list()} has no part in the picture, whose side is {size} pixels: "
-            "give x1 < x2 and y1 < y2 in pixels of the picture, or leave the object out"
-        )
     first, second = (loc_token(edge / size, coordinates) for edge in (low, high))
     if first == second:
         index = min(int(first[4:-1]), NUM_LOC - 2)

@@ -157,6 +157,8 @@ def test_files_of_others_are_left_alone(tmp_path: Path, sources: list[Source]) -
     (tmp_path / "part-00000.jsonl").write_text("{}\n")
     with pytest.raises(InputError, match="not made by this command"):
         run(tmp_path, sources)
+    with pytest.raises(InputError, match=r"part-00000.jsonl is a file: give --output"):
+        run(tmp_path / "part-00000.jsonl", sources)
     assert (tmp_path / "part-00000.jsonl").read_text() == "{}\n"
 
 

@@ -325,6 +325,9 @@ def test_folders_without_a_model_say_what_they_are(tmp_path) -> None:
         load(tmp_path / "nothing")
     with pytest.raises(CheckpointError, match="holds no weights"):
         load(tmp_path)
+    (tmp_path / "best").mkdir()
+    with pytest.raises(CheckpointError, match=r"folder of a run .*give the .*best$"):
+        load(tmp_path)
     (tmp_path / "adapter_config.json").write_text("{}")
     save_file({"a": torch.ones(1)}, tmp_path / "adapter_model.safetensors")
     with pytest.raises(CheckpointError, match="LoRA adapter"):

@@ -166,6 +166,32 @@ def test_what_exists_is_overwritten_only_when_asked(desk: Path) -> None:
     assert "file is a file" in run("in", "file").stderr
 
 
+def test_tiles_in_the_way_are_told_before_outlines_are_encoded(
+    desk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coco_file(desk / "in" / "a.json", [BOX])
+    command = ("in", "out", "--task", "segment", "--crop", "32", "--mask-codec")
+    codec = str(codec_file(desk))
+    assert run(*command, codec).exit_code == 0
+    (desk / "out" / "train.jsonl").unlink()  # as a run leaves it that is killed before
+    encoded: list[object] = []
+    monkeypatch.setattr(
+        "palikit.cli.data.outline_encoder", lambda _: lambda *outline: encoded.append(outline)
+    )
+    assert "exists: choose another folder, or --overwrite it" in run(*command, codec).stderr
+    assert not encoded
+
+
+def test_encoding_tells_how_far_it_is_unless_told_not_to(
+    desk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("palikit.cli.progress.INTERVAL_S", 0.0)
+    coco_file(desk / "in" / "a.json", [BOX])
+    command = ("in", "out", "--task", "segment", "--mask-codec", str(codec_file(desk)))
+    assert "palikit: encoding outlines: 1 done\n" in run(*command).stderr
+    assert "outlines" not in run(*command, "--overwrite", "--quiet").stderr
+
+
 def test_rows_are_taken_as_they_are(desk: Path) -> None:
     save_picture(desk / "in" / "a.png", 0)
     write_rows(desk / "in" / "train.jsonl", [row("a.png", "<JSON>", "{}")])

@@ -200,10 +200,11 @@ def test_a_stream_ends_before_a_stop_text() -> None:
         ({"max_tokens": 1_000_000}, "max_tokens"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"max_tokens": 4, "max_completion_tokens": 5}, "max_tokens"),
-        ({"temperature": -1}, None),
-        ({"top_p": 2}, None),
+        ({"temperature": -1}, "temperature"),
+        ({"top_p": 2}, "top_p"),
         ({"temperature": "warm"}, "temperature"),
         ({"messages": []}, "messages"),
+        ({"metadata": {"a": 5}}, "metadata.a"),
         ({"model": None}, "model"),
     ],
     ids=str,
@@ -260,6 +261,55 @@ def test_messages_that_are_no_prompt_are_refused(messages: list[dict[str, Any]])
     error = refused({"model": "fake", "messages": messages})
     assert error["status"] == 400
     assert error["message"]
+    assert error["param"].startswith("messages") or error["code"] == "unknown_parameter"
+
+
+@pytest.mark.parametrize(
+    ("part", "param", "said"),
+    [
+        (
+            {**PICTURE, "image_url": {"url": "", "detail": "high"}},
+            "messages.0.content.0.image_url.detail",
+            "pictures are taken in one size; leave it out, or give auto",
+        ),
+        ({"type": "text", "text": 5}, "messages.0.content.0.text", "must be a text"),
+        ({"type": "text"}, "messages.0.content.0.text", "is missing"),
+        ({"type": "image_url", "image_url": 5}, "messages.0.content.0.image_url",
+         "must be an object or a text"),
+        ({"type": "sound"}, "messages.0.content.0",
+         "must be an object whose type is 'text' or 'image_url'"),
+        ({"text": "a"}, "messages.0.content.0", "must be an object with a type"),
+        ({**PICTURE, "size": 5}, "size", "there is no parameter 'size' here"),
+        ({"type": "text", "text": "a", "size": 5}, "size", "there is no parameter 'size' here"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_wrong_part_of_a_message_is_named_in_a_sentence(
+    part: dict[str, Any], param: str, said: str
+) -> None:
+    error = refused({"model": "fake", "messages": [{"role": "user", "content": [part]}]})
+    assert error["param"] == param
+    assert error["message"].endswith(said)
+
+
+def test_a_field_of_several_kinds_is_told_all_of_them() -> None:
+    error = refused({"model": "fake", "messages": [{"role": "user", "content": 5}]})
+    assert error["message"] == "messages.0.content must be a text or a list"
+    error = refused({"model": "fake", "messages": []})
+    assert error["message"] == "messages must be a list of 1 or more"
+
+
+def test_a_prompt_that_is_too_long_is_in_the_messages() -> None:
+    assert refused(asked("word " * 600))["param"] == "messages"
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
+def test_a_body_that_is_not_called_json_is_of_another_kind(kind: str) -> None:
+    answer = fake_client().post(CHAT, content=b"{x", headers={"content-type": kind})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (415, "media_type")
+    assert fake_client().post(CHAT, content=b"{}").status_code == 415
+    told = fake_client().post(CHAT, json=[]).json()["error"]
+    assert told["message"] == "the body must be an object"
 
 
 def test_another_model_is_not_found() -> None:

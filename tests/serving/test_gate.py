@@ -297,6 +297,13 @@ def test_the_log_is_a_line_of_json_a_request_without_what_was_asked(lines: list[
     assert KEY not in line
 
 
+def test_the_document_has_a_route_in_the_log(lines: list[str]) -> None:
+    client = fake_client()
+    for path in ("/openapi.json", "/openapi.yaml"):
+        client.get(path)
+    assert [json.loads(line)["route"] for line in lines] == ["/openapi.json", "unmatched"]
+
+
 def test_prompts_are_logged_only_where_the_operator_asks(lines: list[str]) -> None:
     fake_client(log_prompts=True).post(CHAT, json=asked("caption\nmy secret"))
     assert json.loads(lines[-1])["prompt"] == "caption\nmy secret"

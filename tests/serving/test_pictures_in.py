@@ -108,6 +108,11 @@ def test_what_is_no_picture_is_refused_in_a_sentence(source: Source) -> None:
     assert "Error" not in said
 
 
+def test_an_empty_picture_is_told_to_be_empty() -> None:
+    for source in (Upload(b"", "image/png"), "", "data:image/png;base64,"):
+        assert refusal_of(source).startswith("the picture is empty")
+
+
 def test_requests_hold_no_more_memory_than_there_is() -> None:
     client = fake_client(max_pending_mib=1)
     answer = client.post("/v1/ocr", json={"image": base64_of(png(800, 800))})

@@ -74,6 +74,8 @@ class Shards:
         self._open: tuple[int, OutputFile] | None = None
         self._failed_in_shard = False
         self._stack = ExitStack()
+        if folder.is_file():
+            raise InputError(f"{folder} is a file: give --output the name of a folder")
         try:
             with writing(folder):
                 folder.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 """From what a person types to inputs: files, folders, globs, addresses, standard input."""
 
 import glob
+import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -132,15 +133,22 @@ def open_source(source: Source, frames: int | None = None) -> tuple[Image, ...]:
         InputError: as of `open_pictures`.
         MissingExtraError: a video, and PyAV is not installed.
     """
+    parts = [_StandardInput(part) if isinstance(part, bytes) else part for part in source.parts]
     if frames is None:
-        return open_pictures(Pictures(*source.parts))
-    return open_pictures(Pictures(*(Video(part, frames or None) for part in source.parts)))
+        return open_pictures(Pictures(*parts))
+    return open_pictures(Pictures(*(Video(part, frames or None) for part in parts)))
 
 
 def has_known_suffix(path: str) -> bool:
     """Whether a file is called like a picture or a video."""
     suffix = PurePath(path).suffix.lower()
     return suffix in PICTURE_SUFFIXES or suffix in VIDEO_SUFFIXES
+
+
+class _StandardInput(io.BytesIO):
+    """What was read there, as messages are to call it."""
+
+    name = "standard input"
 
 
 class _NotFoundError(Exception):

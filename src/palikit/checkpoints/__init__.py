@@ -8,7 +8,7 @@ from palikit.checkpoints.hub import resolve
 from palikit.checkpoints.hub_inspection import inspect_model
 from palikit.checkpoints.inspection import Inspection, WeightFile, inspect_checkpoint, memory_bytes
 from palikit.checkpoints.layout import Format, find_tokenizer
-from palikit.checkpoints.loading import Checkpoint, load_checkpoint
+from palikit.checkpoints.loading import Checkpoint, check_tokenizer, load_checkpoint
 from palikit.checkpoints.npz_writer import save_npz
 from palikit.checkpoints.positions import resample_position_table
 from palikit.checkpoints.saving import save_checkpoint
@@ -18,6 +18,7 @@ __all__ = [
     "Format",
     "Inspection",
     "WeightFile",
+    "check_tokenizer",
     "convert_checkpoint",
     "find_tokenizer",
     "inspect_checkpoint",

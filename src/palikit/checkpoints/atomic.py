@@ -32,7 +32,7 @@ def replacing_file(
     """
     for path in (file, companion):
         if path.exists() and not overwrite:
-            raise CheckpointError(f"{path} exists: choose another name, or overwrite it")
+            raise CheckpointError(f"{path} exists: choose another name, or --overwrite it")
     with _temporary_folder(file, needed_bytes) as folder:
         yield folder
         old, new = _aside(folder), folder / companion.name
@@ -60,7 +60,7 @@ def replacing_folder(folder: Path, *, needed_bytes: int, overwrite: bool) -> Ite
     folder = folder.resolve()  # a link is written through, not replaced
     names = _names_in(folder)
     if names and not overwrite:
-        raise CheckpointError(f"{folder} is not empty: choose another folder, or overwrite it")
+        raise CheckpointError(f"{folder} is not empty: choose another folder, or --overwrite it")
     if names and not ("config.json" in names and any(map(is_weight_file, names))):
         raise CheckpointError(
             f"{folder} is not a checkpoint (config.json and model.safetensors or its shards) and "

@@ -5,11 +5,12 @@ from pathlib import Path
 import torch
 
 from palikit.checkpoints.layout import Format, find_tokenizer
-from palikit.checkpoints.loading import load_checkpoint
+from palikit.checkpoints.loading import check_tokenizer, load_checkpoint
 from palikit.checkpoints.npz_writer import save_npz
 from palikit.checkpoints.saving import save_checkpoint
 from palikit.checkpoints.stored_form import require_float
 from palikit.errors import CheckpointError
+from palikit.tokenizer import Tokenizer
 
 
 def convert_checkpoint(
@@ -35,7 +36,8 @@ def convert_checkpoint(
         overwrite: replace what is there.
 
     Raises:
-        CheckpointError: the source cannot be read or the destination cannot be written.
+        CheckpointError: the source cannot be read, the tokenizer given is of another model, or the
+            destination cannot be written.
     """
     if to == "npz" and destination.suffix != ".npz":
         raise CheckpointError(
@@ -51,7 +53,10 @@ def convert_checkpoint(
         "convert the float checkpoint it was made from, and quantise what comes of it "
         "(palikit quantize)",
     )
+    text = None if tokenizer_file is None else Tokenizer.load(tokenizer_file)
     checkpoint = load_checkpoint(source, dtype=None, device=torch.device("cpu"))
+    if text is not None:
+        check_tokenizer(text, checkpoint.config)
     if to == "npz":
         save_npz(checkpoint.model, destination, dtype=dtype, overwrite=overwrite)
         return

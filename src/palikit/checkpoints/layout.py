@@ -186,6 +186,11 @@ def _nothing_in(folder: Path) -> CheckpointError:
             f"{folder} holds a LoRA adapter and no model: give its base model, or merge the two "
             "(palikit merge BASE ADAPTER OUTPUT)"
         )
+    if (folder / "best").is_dir():  # as `palikit finetune` leaves a run
+        return CheckpointError(
+            f"{folder} is the folder of a run and holds no weights itself: give the model that "
+            f"came of it, {folder / 'best'}"
+        )
     for file in sorted(folder.iterdir()):
         if file.suffix in _PICKLED and not file.name.startswith("training_args"):
             return _pickled(file)

@@ -17,6 +17,7 @@ from palikit.checkpoints.weights import DTYPE_NAMES
 from palikit.config import PaliGemmaConfig
 from palikit.errors import CheckpointError
 from palikit.model.paligemma import PaliGemma
+from palikit.tokenizer import Tokenizer
 
 ChosenDType: TypeAlias = torch.dtype | Callable[[torch.dtype], torch.dtype] | None
 """A dtype, or a function that chooses one by the stored one, or None for the stored one."""
@@ -76,6 +77,22 @@ def load_checkpoint(
         model = PaliGemma(config)
     model.load_state_dict(state, strict=True, assign=True)
     return Checkpoint(config, model.eval(), path, files.format, stored_dtype)
+
+
+def check_tokenizer(text: Tokenizer, config: PaliGemmaConfig) -> None:
+    """Make sure that a tokenizer is of a model's vocabulary: its ids are rows of the table.
+
+    Raises:
+        CheckpointError: its control tokens have other ids than the config says.
+    """
+    vocabulary = text.vocabulary
+    expected = (config.image_token_index, config.eos_token_id, config.bos_token_id)
+    got = (vocabulary.image_id, vocabulary.eos_id, vocabulary.bos_id)
+    if got != expected:
+        raise CheckpointError(
+            f"the tokenizer is of another model than the weights: its <image>, <eos>, <bos> are "
+            f"{got}, the configuration expects {expected}; use the checkpoint's own tokenizer.json"
+        )
 
 
 def _open(

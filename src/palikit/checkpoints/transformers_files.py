@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from palikit.checkpoints.layout import read_json
 from palikit.config import PaliGemmaConfig
 from palikit.config_json import config_to_json
 
@@ -104,7 +105,7 @@ def _tokenizer_class(tokenizer_file: Path) -> str:
     """
     if tokenizer_file.suffix == ".model":
         return "GemmaTokenizer"
-    model = json.loads(tokenizer_file.read_text(encoding="utf-8")).get("model", {})
+    model = read_json(tokenizer_file).get("model", {})
     return "PreTrainedTokenizerFast" if model.get("ignore_merges") else "GemmaTokenizer"
 
 

@@ -13,6 +13,7 @@ from palikit.cli.data_check import check, show
 from palikit.cli.data_model import outline_encoder
 from palikit.cli.data_scenes import scenes
 from palikit.cli.options import options_of, read_options
+from palikit.cli.progress import Progress, progress_of
 from palikit.data.options import ConvertOptions, Format, RenderOptions
 from palikit.errors import InputError, counted
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from palikit.data.conversion import Written
     from palikit.data.records import Problem
     from palikit.data.rows import Encode, Rows
+    from palikit.masks import Mask
+    from palikit.results import Box
 
 _MAX_SHOWN = 10
 """Problems of one kind that are told one by one."""
@@ -109,6 +112,7 @@ palikit data convert cppe-5 out/ --hub --task detect --prompt-classes present"""
     envvar="PALIKIT_MODEL",
     help="Folder of a model whose mask codec is taken, or nano; no name on the Hub.",
 )
+@click.option("--quiet", is_flag=True, help="No progress.")
 @click.pass_context
 def convert(
     ctx: click.Context,
@@ -120,6 +124,7 @@ def convert(
     model: str | None,
     *,
     hub: bool,
+    quiet: bool,
 ) -> None:
     """Rewrite a data set as rows for training.
 
@@ -132,15 +137,22 @@ def convert(
     options = read_options(ctx, ConvertOptions)
     encode = _encoder(mask_codec, model) if render.task == "segment" else None
     target = Path(destination)
-    prepared = prepare(
-        source,
-        target,
-        format=source_format,
-        render=render,
-        options=options,
-        encode=encode,
-        hub=hub,
-    )
+    with progress_of(
+        None,
+        0,
+        is_quiet=quiet or encode is None,
+        writes_to_stdout=False,
+        doing="encoding outlines",
+    ) as progress:
+        prepared = prepare(
+            source,
+            target,
+            format=source_format,
+            render=render,
+            options=options,
+            encode=encode and _counted(encode, progress),
+            hub=hub,
+        )
     _tell_problems(prepared.rows)
     if not prepared.rows.rows:
         raise InputError(f"{source} gives no rows: there is nothing to write")
@@ -173,6 +185,15 @@ def _encoder(mask_codec: str | None, model: str | None) -> "Encode":
             "--mask-codec, or take that of the built-in model with --model nano"
         )
     return outline_encoder(file)
+
+
+def _counted(encode: "Encode", progress: Progress) -> "Encode":
+    def counted_encode(mask: "Mask", box: "Box") -> tuple[int, ...]:
+        codes = encode(mask, box)
+        progress.advance()
+        return codes
+
+    return counted_encode
 
 
 def _rename(text: str) -> tuple[str, str]:

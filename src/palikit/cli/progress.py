@@ -40,15 +40,17 @@ class Silent:
 class Lines(Silent):
     """A line now and then, for logs."""
 
-    def __init__(self, total: int, done: int) -> None:
-        self._total, self._done = total, done
+    def __init__(self, total: int | None, done: int, doing: str = "") -> None:
+        self._done = done
+        self._begin = f"{doing}: " if total is None else ""
+        self._end = "" if total is None else f" of {total}"
         self._next = time.monotonic() + INTERVAL_S
 
     def advance(self) -> None:
         """Counts, and says so when the last line is long enough ago."""
         self._done += 1
         if time.monotonic() >= self._next:
-            remark(f"{self._done} of {self._total} done")
+            remark(f"{self._begin}{self._done}{self._end} done")
             self._next = time.monotonic() + INTERVAL_S
 
 
@@ -69,12 +71,17 @@ class Bar:
 
 @contextmanager
 def progress_of(
-    total: int, done: int, *, is_quiet: bool, writes_to_stdout: bool, doing: str = "answering"
+    total: int | None,
+    done: int,
+    *,
+    is_quiet: bool,
+    writes_to_stdout: bool,
+    doing: str = "answering",
 ) -> Iterator[Progress]:
     """The progress that suits where standard error and the answers go.
 
     Args:
-        total: number of inputs.
+        total: number of inputs; None where nobody knows it yet.
         done: how many of them an earlier run has done.
         is_quiet: no progress.
         writes_to_stdout: whether answers appear there while the run goes; on a terminal they
@@ -87,7 +94,7 @@ def progress_of(
         with _bar() as bar:
             yield Bar(bar, bar.add_task(doing, total=total, completed=done))
     else:
-        yield Lines(total, done)
+        yield Lines(total, done, doing)
 
 
 def _bar() -> "RichProgress":

@@ -1,7 +1,7 @@
 """A data set in any format -> a folder that training reads: prepared whole, then written."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -90,7 +90,7 @@ def prepare(
     if options.crop is None:
         prepared = Prepared(render_records(found, render, encode))
     else:
-        prepared = _cropped(found, options.crop, pictures, render, encode)
+        prepared = _cropped(found, options.crop, pictures, render, options, encode)
     return _checked(prepared, destination, options)
 
 
@@ -130,12 +130,18 @@ def _objects(row: Row) -> Sequence[Annotation]:
 
 
 def _cropped(
-    records: Records, side: int, pictures: Path, render: RenderOptions, encode: Encode | None
+    records: Records,
+    side: int,
+    pictures: Path,
+    render: RenderOptions,
+    options: ConvertOptions,
+    encode: Encode | None,
 ) -> Prepared:
     if render.task not in OBJECT_TASKS:
         raise InputError(f"--crop cuts objects, and --task is {render.task}: leave --crop out")
     check_material(records, render)
     tiled, tiles = plan_tiles(admit_records(records, render), side, pictures)
+    _check_absent([tile.file for tile in tiles], options)  # outlines take minutes to encode
     rows = render_admitted(tiled, render, encode)
     used = {path for row in rows.rows for path in row.images}
     return Prepared(rows, tuple(tile for tile in tiles if tile.file.absolute() in used))
@@ -165,16 +171,18 @@ def _check_fits_rows(source: str | Path, render: RenderOptions, options: Convert
 def _checked(prepared: Prepared, destination: Path, options: ConvertOptions) -> Prepared:
     """The same, if nothing that exists would be overwritten unasked."""
     files = [file for _, file in _files(prepared.rows, destination, options)]
-    if prepared.tiles:
-        files += [tile.file for tile in prepared.tiles]
-    elif options.copy:
+    if options.copy and not prepared.tiles:
         upright = options.to == "coco"
         copies = planned_copies(prepared.rows.rows, destination / IMAGES, upright=upright)
         files += copies.values()
+    _check_absent(files, options)
+    return prepared
+
+
+def _check_absent(files: Iterable[Path], options: ConvertOptions) -> None:
     there = next((file for file in files if file.exists()), None)
     if there is not None and not options.overwrite:
         raise InputError(f"{there} exists: choose another folder, or --overwrite it")
-    return prepared
 
 
 def _files(rows: Rows, destination: Path, options: ConvertOptions) -> Sequence[tuple[str, Path]]:

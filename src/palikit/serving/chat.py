@@ -95,9 +95,14 @@ async def _begin(
     )
     prompted = prompt_of(asked.messages)
     seed = secrets.randbits(62) if asked.seed is None else asked.seed
-    question = await service.prepare(
-        exchange, prompted.images, task_from_prompt(prompted.prompt), _options(asked, seed)
-    )
+    task = task_from_prompt(prompted.prompt)
+    try:
+        question = await service.prepare(exchange, prompted.images, task, _options(asked, seed))
+    except Problem as problem:
+        # Prompts and pictures are part of the messages here.
+        if problem.param == "image" or (problem.status == 400 and problem.param is None):
+            problem.param = "messages"
+        raise
     writings = []
     for index in range(asked.n or 1):
         own = Question(question.request, _options(asked, seed + index), question.prompt_tokens)

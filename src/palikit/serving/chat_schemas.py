@@ -6,7 +6,7 @@ What PaliGemma cannot do is refused with a sentence; nothing that is asked for i
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from palikit.serving.problems import Problem, refused
 from palikit.serving.schemas import generation_field
@@ -14,6 +14,12 @@ from palikit.serving.schemas import generation_field
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 _IDLE = "Has no effect; taken where it asks for nothing."
 MAX_STOPS = 4
+
+
+def _one_size(detail: Any) -> Any:
+    if detail not in ("auto", None):
+        raise ValueError("pictures are taken in one size; leave it out, or give auto")
+    return detail
 
 
 class TextPart(BaseModel):
@@ -29,7 +35,7 @@ class ImageUrl(BaseModel):
 
     model_config = _STRICT
     url: str = Field(description="A data: URI; an address only where the server allows it.")
-    detail: Literal["auto"] | None = Field(
+    detail: Annotated[Literal["auto"] | None, BeforeValidator(_one_size)] = Field(
         None, description="auto: the model takes every picture at its one size."
     )
 

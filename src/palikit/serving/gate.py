@@ -25,6 +25,7 @@ from palikit.serving.problems import Problem, problem_of
 _OPEN = frozenset({"/healthz", "/readyz"})
 """Needs no key: what a load balancer asks."""
 
+_DOCUMENT = "/openapi.json"
 _READING = frozenset({"GET", "HEAD"})
 _QUESTIONS = "/v1/"
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -165,6 +166,8 @@ class Gate:
         seconds = time.monotonic() - exchange.began
         line.ms = round(1000 * seconds, 1)
         line.route = getattr(scope.get("route"), "path", line.route)
+        if scope["path"] == _DOCUMENT and line.status < 400:  # a route of FastAPI's own, unnamed
+            line.route = _DOCUMENT
         if scope["path"] in _OPEN and line.status == 503:
             line.kind = None  # a probe that is told to come again has got what it asked for
         self._metrics.count_request(line, seconds)

@@ -4,13 +4,14 @@ The body is OpenAI's error object on every route, so that one client code reads 
 """
 
 import json
+from dataclasses import fields
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from palikit.errors import InputError, PaliKitError
+from palikit.options import GenerationOptions
 from palikit.serving.jobs import (
     DeadlineError,
     DrainingError,
@@ -87,6 +88,19 @@ class Problem(PaliKitError):  # noqa: N818 (the word of RFC 9457)
 _LONGEST = 300
 """Characters of a sentence that pydantic makes, which may quote the request."""
 
+_KINDS = (
+    ("string_", "a text"),
+    ("int_", "a whole number"),
+    ("float_", "a number"),
+    ("finite_number", "a number"),
+    ("bool_", "true or false"),
+    ("list_", "a list"),
+    ("dict_", "an object"),
+    ("model_", "an object"),
+    ("union_tag_not_found", "an object with a type"),
+)
+"""Beginnings of pydantic's types of errors, and what was expected instead."""
+
 _BASIC = b'Basic realm="palikit"'
 
 
@@ -105,7 +119,7 @@ def problem_of(error: Exception) -> Problem:
     """How any error is told to the client; of one that nobody foresaw, nothing is."""
     if isinstance(error, Problem):
         return error
-    if isinstance(error, RequestValidationError | ValidationError):
+    if isinstance(error, RequestValidationError):
         return _invalid(error)
     if isinstance(error, HTTPException):
         return _of_status(error.status_code, str(error.detail))
@@ -116,25 +130,74 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, DeadlineError):
         return Problem(504, "deadline", "the answer took too long and was given up")
     if isinstance(error, InputError):
-        return refused(str(error))
+        return refused(str(error), _field_of(str(error)))
     kind = "model_failed" if isinstance(error, ModelFailedError) else "internal"
     return Problem(500, kind, "something went wrong here; the request id finds it in the log")
 
 
-def _invalid(error: RequestValidationError | ValidationError) -> Problem:
-    """The first thing that is wrong, without what was sent."""
-    first = error.errors()[0]
-    place = [str(each)[:64] for each in first["loc"] if each != "body"]
-    if first["type"] == "extra_forbidden":
+def _field_of(sentence: str) -> str | None:
+    """The option that an error begins with, where it does: "temperature is ..."."""
+    word, _, rest = sentence.partition(" ")
+    is_option = any(word == each.name for each in fields(GenerationOptions))
+    return word if is_option and rest.startswith("is ") else None
+
+
+def _invalid(error: RequestValidationError) -> Problem:
+    """One thing that is wrong, without what was sent."""
+    if isinstance(error.body, bytes):  # FastAPI reads JSON only where it is called so
+        return Problem(415, "media_type", "the body must be application/json: say so as its type")
+    # Where a field may be of several kinds, pydantic tells all of them; what was meant is the kind
+    # in which it came furthest.
+    errors = error.errors()
+    worst = max(errors, key=lambda each: len(each["loc"]))
+    if worst["type"] == "json_invalid":
+        return Problem(400, "invalid_json", "the body is not valid JSON")
+    place = _place(worst, error.body)
+    if worst["type"] == "extra_forbidden":
         name = place[-1]
         return Problem(400, "unknown_parameter", f"there is no parameter {name!r} here", param=name)
-    if first["type"] == "json_invalid":
-        return Problem(400, "invalid_json", "the body is not valid JSON")
-    said = str(first["msg"]).removeprefix("Value error, ")
-    said = said[:1].lower() + said[1:]
     param = ".".join(place) or None
-    said = f"{param}: {said}" if param else said
+    same = (each for each in errors if _place(each, error.body) == place)
+    wanted = list(dict.fromkeys(filter(None, map(_expected, same))))
+    said = f"{param or 'the body'} must be {' or '.join(wanted)}"
+    if worst["type"] == "missing":
+        said = f"{param or 'the body'} is missing"
+    elif not wanted:
+        own = str(worst["msg"]).removeprefix("Value error, ")
+        said = f"{param}: {own[:1].lower()}{own[1:]}"
     return Problem(400, "invalid_value", said[:_LONGEST], param=param)
+
+
+def _place(error: Any, body: Any) -> list[str]:
+    """Names and indices from the body to what is wrong, without pydantic's own names of kinds."""
+    place: list[str] = []
+    path, inner = error["loc"][1:], body
+    for number, each in enumerate(path):
+        is_tag = isinstance(inner, dict) and number > 0 and type(path[number - 1]) is int
+        if is_tag and inner.get("type") == each:
+            continue
+        is_index = isinstance(inner, list) and type(each) is int
+        is_there = is_index or (isinstance(inner, dict) and each in inner)
+        inner = inner[each] if is_there else inner
+        if is_there or (number == len(path) - 1 and error["type"] == "missing"):
+            place.append(str(each)[:64])
+    return place
+
+
+def _expected(error: Any) -> str | None:
+    """What should have been there; None for an error that has words of its own."""
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "literal_error":
+        return str(context["expected"])
+    if kind == "union_tag_invalid":
+        return f"an object whose type is {context['expected_tags'].replace(', ', ' or ')}"
+    if kind == "too_short":
+        return f"a list of {context['min_length']} or more"
+    if kind == "too_long":
+        return f"a list of at most {context['max_length']}"
+    if kind == "string_too_long":
+        return f"a text of at most {context['max_length']:,} characters"
+    return next((said for start, said in _KINDS if kind.startswith(start)), None)
 
 
 def _of_status(status: int, detail: str) -> Problem:

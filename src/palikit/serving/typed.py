@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, Request
+from fastapi.exceptions import RequestValidationError
 from PIL import Image as PILImage
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
@@ -129,7 +130,7 @@ def _of_json(content: bytes, model: type[schemas.Asked]) -> _Asked:
         value = json.loads(content)
     except (ValueError, RecursionError):
         raise Problem(400, "invalid_json", "the body is not valid JSON") from None
-    body = model.model_validate(value)
+    body = _checked_fields(model, value)
     sources: list[Source] = [body.image] if isinstance(body.image, str) else list(body.image)
     return _checked(_Asked(sources, body))
 
@@ -153,7 +154,15 @@ async def _of_form(request: Request, model: type[schemas.Asked]) -> _Asked:
                 raise refused("a field is given twice", name[:64])
             else:
                 texts[name] = value
-    return _checked(_Asked(sources, model.model_validate({**texts, "image": []})))
+    return _checked(_Asked(sources, _checked_fields(model, {**texts, "image": []})))
+
+
+def _checked_fields(model: type[schemas.Asked], value: Any) -> schemas.Asked:
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        found = [{**each, "loc": ("body", *each["loc"])} for each in error.errors()]
+        raise RequestValidationError(found, body=value) from None
 
 
 def _checked(asked: _Asked) -> _Asked:

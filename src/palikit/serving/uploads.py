@@ -121,6 +121,8 @@ def _bytes_of(
 
 
 def _decoded(content: bytes, name: str, max_pixels: int, hold: Callable[[int], None]) -> Image:
+    if not content:
+        raise refused(f"{name} is empty: expected the bytes of a picture", "image")
     if not _is_known(content):
         raise refused(
             f"{name} is no picture that is taken here: expected a PNG, JPEG, WebP, GIF, BMP, TIFF "

@@ -167,7 +167,7 @@ class TrainOptions:
             if not pattern or not 0 < pairs[-1][1] < math.inf:
                 raise InputError(
                     f"rate_multipliers has {text!r}: expected such as vision_tower=0.1, with a "
-                    "factor above 0; to freeze weights, use freeze"
+                    "factor above 0; freeze is what leaves weights as they are"
                 )
             _check_pattern(pattern, "rate_multipliers")
         return tuple(pairs)
