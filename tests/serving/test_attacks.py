@@ -151,7 +151,7 @@ def foreign_page() -> None:
     plain = {"content-type": "text/plain"}
     content = json.dumps({"image": data_uri()})
     told(fake_client().post("/v1/ocr", content=content, headers=plain), 415)
-    told(fake_client().post(CHAT, content=content, headers=plain), 400)
+    told(fake_client().post(CHAT, content=content, headers=plain), 415)
 
 
 def half_a_character() -> None:

@@ -67,9 +67,11 @@ def nano() -> Iterator[str]:
 
     options = ServeOptions(upload_timeout=2)  # open pages hold the end up for so long
     predictor = load_predictor(BUILT_IN, LoadOptions())
-    backend = backend_of(predictor, scheduler_of(predictor, BUILT_IN, options))
+    scheduler = scheduler_of(predictor, BUILT_IN, options)
+    backend = backend_of(predictor, scheduler)
     with page_of(Service(options, backend=backend), Service(options, backend=backend)) as address:
         yield address
+    scheduler.close()
 
 
 @pytest.fixture

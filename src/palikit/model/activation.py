@@ -23,7 +23,8 @@ def gelu(x: Tensor) -> Tensor:
     Returns:
         The same shape and dtype.
     """
-    if x.device.type != "cpu" or x.dtype != torch.float32 or torch.is_grad_enabled():
+    has_gradient = x.requires_grad and torch.is_grad_enabled()
+    if x.device.type != "cpu" or x.dtype != torch.float32 or has_gradient:
         return F.gelu(x, approximate="tanh")
     doubled = x.square().mul_(_SLOPE * _CUBIC).add_(_SLOPE).mul_(x)
     return doubled.sigmoid_().mul_(x)
