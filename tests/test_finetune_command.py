@@ -265,6 +265,21 @@ def test_a_recipe_that_stops_early_trains_without_a_validation(place: Place) -> 
     assert done.exit_code == 0, done.output
 
 
+def test_empty_answers_that_would_silence_the_others_are_told(place: Place) -> None:
+    told = "1 of 5 rows show nothing"
+    write_rows(Path("data/val.jsonl"), range(4))
+    rows = [json.loads(line) for line in Path("data/val.jsonl").read_text().splitlines()]
+    for row in rows:  # four answers of twelve boxes, and one of none
+        row["suffix"] = " ; ".join([row["suffix"]] * 12)
+    rows.append({**rows[0], "image": "5.png", "suffix": "", "objects": []})
+    Path("data/train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    short = (*UNMEASURED, "--dry-run")
+    assert told in place.begun(*short).stderr
+    assert told not in place.begun(*short, "--mean", "token").stderr
+    Path("data/train.jsonl").write_text("\n".join(map(json.dumps, rows[:4])))
+    assert told.partition(" ")[2] not in place.begun(*short).stderr
+
+
 def test_a_dry_run_tells_the_room_on_the_disk_and_refuses_without(place: Place) -> None:
     done = place.begun(*SHORT, "--dry-run")
     assert "checkpoint x1" in done.stdout

@@ -181,7 +181,7 @@ main { display: grid; gap: 1rem; margin-top: 1rem;
 article { background: var(--card); border: 1px solid var(--edge); border-radius: 10px;
   padding: .9rem; min-width: 0; }
 .pictures { display: flex; flex-wrap: wrap; gap: .6rem; align-items: flex-start; }
-figure { margin: 0; flex: 1 1 220px; min-width: 0; }
+figure { margin: 0; flex: 1 1 220px; min-width: 0; max-width: 480px; }
 img { display: block; width: 100%; height: auto; border-radius: 4px; }
 figcaption { font-size: .8rem; color: var(--soft); overflow-wrap: anywhere; }
 .text { font: 13px/1.9 ui-monospace, monospace; white-space: pre-wrap; overflow-wrap: anywhere;

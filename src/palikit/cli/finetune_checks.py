@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
+from palikit.cli.command import remark
 from palikit.cli.finetune_data import NO_VALIDATION, TrainingRows, weighted
 from palikit.cli.finetune_options import FinetuneOptions
 from palikit.cli.options import is_typed
@@ -87,6 +88,25 @@ def check_rows(ctx: click.Context, options: FinetuneOptions, rows: TrainingRows)
                 f"augment is {options.train.augment}, which turns pictures of detect and segment, "
                 "and no row is of these: leave it out"
             )
+    if options.loss.mean == "example":
+        _tell_of_silence([row for part, _ in rows.train for row in part])
+
+
+def _tell_of_silence(rows: "Sequence[Row]") -> None:
+    """Say that answers of nothing will be learnt everywhere, where the mean makes it so.
+
+    By example, the one token of an empty answer, <eos>, counts n times as much as the first of an
+    answer of n, which is what it competes with.
+    """
+    asked = [row for row in rows if _task(row) in OBJECT_TASKS]
+    silent = sum(not row.suffixes[0] for row in asked)
+    others = sum(1 / (row.suffixes[0].count("<") + 1) for row in asked if row.suffixes[0])
+    if others < silent < len(asked) / 2:
+        remark(
+            f"{silent:,} of {len(asked):,} rows show nothing, and averaged by example they "
+            "outweigh how other answers begin: the model may learn to find nothing anywhere; "
+            "--mean token counts every token alike"
+        )
 
 
 def without_measuring(options: TrainOptions) -> TrainOptions:

@@ -160,13 +160,7 @@ def scheduler_of(predictor: "Predictor", model: str, options: ServeOptions) -> "
     """The scheduler of a loaded model."""
     from palikit.serving.scheduler import Scheduler
 
-    return Scheduler(
-        predictor,
-        name=options.served_name or public_name(model),
-        max_queue=options.max_queue,
-        max_batch=options.max_batch,
-        image_cache_bytes=options.image_cache_mib * 2**20,
-    )
+    return Scheduler.bounded(predictor, options.served_name or public_name(model), options)
 
 
 def public_name(model: str) -> str:

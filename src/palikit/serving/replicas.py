@@ -165,14 +165,7 @@ def replica_app(replica: Replica, public_name: str) -> "FastAPI":
     options = replica.options
     service = Service(options, replica.keys, replica.label_studio_token)
     predictor = load_with(replica.model, replica.loading)
-    scheduler = Scheduler(
-        predictor,
-        name=public_name,
-        max_queue=options.max_queue,
-        max_batch=options.max_batch,
-        image_cache_bytes=options.image_cache_mib * 2**20,
-    )
-    service.backend = backend_of(predictor, scheduler)
+    service.backend = backend_of(predictor, Scheduler.bounded(predictor, public_name, options))
     app = create_app(service)
     app.add_middleware(Named, name=serve.get_replica_context().replica_id.unique_id)
     return app

@@ -23,6 +23,7 @@ import torch
 from palikit.ahead import MAX_THREADS, Workers
 from palikit.errors import InputError, PaliKitError
 from palikit.generation import Generation
+from palikit.options import ServeOptions
 from palikit.prediction import Prediction
 from palikit.predictor import Predictor
 from palikit.serving.counts import Counts, Pace
@@ -96,6 +97,17 @@ class Scheduler:
         self._is_draining = self._is_closed = False
         self._thread = Thread(target=self._work, name="palikit-model", daemon=True)
         self._thread.start()
+
+    @classmethod
+    def bounded(cls, predictor: Predictor, name: str, options: ServeOptions) -> "Scheduler":
+        """One with the bounds of a server."""
+        return cls(
+            predictor,
+            name=name,
+            max_queue=options.max_queue,
+            max_batch=options.max_batch,
+            image_cache_bytes=options.image_cache_mib * 2**20,
+        )
 
     @property
     def model(self) -> str:
