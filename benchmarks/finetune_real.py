@@ -6,7 +6,7 @@
 bccd: boxes of three kinds of blood cells, the official train, val and test sets (BCCD, MIT).
 nuclei: outlines of cell nuclei in tiles of the pictures, 80 / 10 / 10 % of the pictures
 (Data Science Bowl 2018, CC0). Writes benchmarks/results/finetune_<name>.json and, beside it, the
-log of the run and a page of pictures.
+records of the run and its curves; the page of pictures lies with the run.
 """
 
 import argparse
@@ -96,6 +96,29 @@ def measure(model: str, rows_file: Path, task: DataTask, page: Path) -> dict[str
     return {name: round(value, 4) for name, value in scores.figures}
 
 
+def draw_curves(records_file: Path, target: Path) -> None:
+    """The loss, by the mean of 20 steps, and what validation measured."""
+    import matplotlib.pyplot as plt
+
+    lines = records_file.read_text(encoding="utf-8").splitlines()
+    records = [json.loads(line) for line in lines]
+    losses = [each["loss"] for each in records if "loss" in each]
+    measured = [each for each in records if "validation" in each]
+    names = sorted(
+        name for name in measured[0]["validation"] if name.startswith(("ap50", "mask", "recall"))
+    )
+    figure, (first, second) = plt.subplots(1, 2, figsize=(10, 3.4), constrained_layout=True)
+    ends = range(20, len(losses) + 1, 20)
+    first.plot(ends, [sum(losses[end - 20 : end]) / 20 for end in ends])
+    first.set(title="loss of the answer", xlabel="step")
+    for name in names:
+        values = [each["validation"][name] for each in measured]
+        second.plot([each["step"] for each in measured], values, "o-", label=name)
+    second.set(title="validation set", xlabel="step", xlim=(0, None), ylim=(0, 1))
+    second.legend(fontsize=8)
+    figure.savefig(target, dpi=100)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("case", choices=tuple(CASES))
@@ -127,6 +150,7 @@ def main() -> None:
     target = RESULTS / f"finetune_{given.case}"
     target.with_suffix(".json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     shutil.copy(output / "metrics.jsonl", target.with_suffix(".jsonl"))
+    draw_curves(output / "metrics.jsonl", target.with_suffix(".png"))
     sys.stdout.write(f"pages of pictures: {folder / 'after'}\n")
 
 

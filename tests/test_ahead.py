@@ -5,9 +5,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
+import torch
 
 from palikit import ahead
-from palikit.ahead import mapped_ahead
+from palikit.ahead import Workers, mapped_ahead
 
 
 def at_work() -> list[threading.Thread]:
@@ -114,3 +115,20 @@ def test_results_are_let_go_once_they_are_taken() -> None:
     for _ in mapped_ahead(Big, range(30), ahead=3):
         most = max(most, Big.alive)
     assert most <= 5  # those ahead, the one in hand, and the one that was before it
+
+
+def test_threads_compute_tensors_alone_and_leave_the_others_their_number() -> None:
+    common = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        workers = Workers(lambda _: torch.get_num_threads(), 2)
+        inside = [workers.submit(number).result() for number in range(8)]
+        workers.close()
+        later: list[int] = []
+        thread = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
+        thread.start()
+        thread.join()
+        assert set(inside) == {1}
+        assert [torch.get_num_threads(), *later] == [3, 3]
+    finally:
+        torch.set_num_threads(common)
