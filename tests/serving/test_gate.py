@@ -3,12 +3,14 @@
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from palikit.errors import InputError
+from palikit.serving import gate
 from palikit.serving.app import create_app
 from palikit.serving.jobs import ModelFailedError
 from palikit.serving.keys import ApiKeys, read_keys
@@ -49,6 +51,20 @@ def test_every_answer_has_a_request_id() -> None:
     client = fake_client()
     ids = {client.get(path).headers["x-request-id"] for path in ("/healthz", "/nowhere", CHAT)}
     assert len(ids) == 3
+
+
+def test_freed_memory_goes_back_to_the_system_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    returned: list[float] = []
+    monkeypatch.setattr(gate, "return_freed_memory", lambda: returned.append(time.monotonic()))
+    monkeypatch.setattr(gate, "_TRIM_EVERY", 4)
+    monkeypatch.setattr(gate, "_TRIM_SECONDS", 0)
+    with fake_client() as client:
+        for _ in range(11):
+            client.get("/healthz")
+        until = time.monotonic() + 5
+        while len(returned) < 2 and time.monotonic() < until:
+            time.sleep(0.01)
+    assert len(returned) == 2
 
 
 @pytest.mark.parametrize("own", ["job-17", "A.b_c-9"])

@@ -37,6 +37,11 @@ _SAFE_HEADERS = (
 _TRIM_SECONDS = 1.0
 """After the last large request, when nobody holds its pictures any more."""
 
+_TRIM_EVERY = 250
+"""Requests. What was freed is kept for the next ones, and the most that some rare company of them
+needed would be kept for good.
+"""
+
 _GONE = 499
 """The client hung up; nginx's number for it, which only the log sees."""
 
@@ -70,6 +75,7 @@ class Gate:
         self._expect = expect
         self._rate = RateLimiter(options.requests_per_minute)
         self._names = _names(options)
+        self._handled = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -95,7 +101,8 @@ class Gate:
             await self._tell(error, exchange, reply)
         finally:
             exchange.let_go()
-            if self._budget.has_been_large():
+            self._handled += 1
+            if self._budget.has_been_large() or self._handled % _TRIM_EVERY == 0:
                 asyncio.get_running_loop().call_later(_TRIM_SECONDS, _trim)
             self._close(scope, exchange)
 
