@@ -61,8 +61,8 @@ CASES = {
         ("--crop", "128", "--split", "train=0.8,val=0.1,test=0.1", "--model", "nano"),
         (
             *("--augment", "turn", "--location-smoothing", "1.6", "--batch-size", "16"),
-            *("--steps", "800", "--optimizer", "muon", "--learning-rate", "6e-4"),
-            *("--evaluate-every", "400", "--max-text-tokens", "704"),  # thirty nuclei
+            *("--steps", "500", "--optimizer", "muon", "--learning-rate", "6e-4"),
+            *("--evaluate-every", "250", "--max-text-tokens", "704"),  # thirty nuclei
             *("--mean", "token"),
         ),
     ),
