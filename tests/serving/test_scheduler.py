@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import random
+import threading
 import time
 from typing import Any
 
@@ -14,6 +15,7 @@ from palikit.errors import InputError
 from palikit.options import GenerationOptions
 from palikit.request import Request
 from palikit.serving import runner
+from palikit.serving import scheduler as scheduling
 from palikit.serving.jobs import (
     DeadlineError,
     Job,
@@ -120,6 +122,46 @@ def test_answers_with_other_seeds_to_one_prompt_share_a_batch() -> None:
 
 
 # Bounds
+
+
+@pytest.mark.parametrize(("later", "read"), [(2, [1, 2]), (1, [1, 1])])
+def test_prompts_that_come_while_rows_run_are_read_together(
+    later: int, read: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduling, "_GATHER_SECONDS", PATIENCE)
+    monkeypatch.setattr(scheduling, "_COMPANY", 2)
+    predictor = tiny.predictor()
+    prefill, step = predictor.model.prefill, predictor.model.decode_step
+    is_running, may_go = threading.Event(), threading.Event()
+    prompts: list[int] = []
+    rows: list[int] = []
+
+    def reading(inputs: Any, *rest: Any) -> torch.Tensor:
+        prompts.append(len(inputs.input_ids))
+        return prefill(inputs, *rest)
+
+    def stepping(token_ids: torch.Tensor, *rest: Any) -> torch.Tensor:
+        is_running.set()
+        assert may_go.wait(PATIENCE)
+        rows.append(len(token_ids))
+        return step(token_ids, *rest)
+
+    monkeypatch.setattr(predictor.model, "prefill", reading)
+    monkeypatch.setattr(predictor.model, "decode_step", stepping)
+
+    async def asked(served: Scheduler) -> None:
+        first = served.submit(job(max_new_tokens=12))
+        await until(is_running.is_set)
+        others = [served.submit(job(seed=n + 1, max_new_tokens=12)) for n in range(later)]
+        await until(lambda: served._line.num_ready == later)
+        may_go.set()
+        for ticket in (first, *others):
+            await ticket.result()
+
+    with scheduler(predictor) as served:
+        run(asked(served))
+    assert prompts == read
+    assert later == 2 or max(rows) == 1  # a single one waits until nobody runs, or for its time
 
 
 def test_a_full_queue_refuses_at_once_and_what_was_taken_is_finished(

@@ -16,6 +16,7 @@ from palikit.prediction import Prediction
 from palikit.predictor import Predictor
 from palikit.request import Request
 from palikit.serving import runner
+from palikit.serving import scheduler as scheduling
 from palikit.serving.jobs import (
     DrainingError,
     Job,
@@ -257,6 +258,7 @@ def failing_steps(
 def test_a_step_that_fails_once_is_taken_again_alone_and_nobody_notices(
     at: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(scheduling, "_GATHER_SECONDS", 0)  # all run together
     predictor = tiny.predictor()
     asked = [job(task, seed=n, max_new_tokens=12) for n, task in enumerate(TASKS)]
     expected = [answer(predictor, each) for each in asked]

@@ -76,9 +76,9 @@ def test_the_oldest_that_does_not_fit_is_waited_for() -> None:
 def test_what_is_not_ready_is_passed_by() -> None:
     slow, quick = entry(is_ready=False), entry()
     line = line_of([slow, quick])
-    assert line.has_ready
+    assert line.num_ready == 1
     assert line.take(at_most(9)) == [quick]
-    assert not line.has_ready
+    assert line.num_ready == 0
     make_ready(slow)
     assert line.take(at_most(9)) == [slow]
 

@@ -46,6 +46,13 @@ _COMMON_MEMORY = 2**33
 _CHECK_SECONDS = 0.2
 """How often the model's thread looks for late jobs while none is ready."""
 
+_GATHER_SECONDS = 0.08
+"""Between two readings of prompts while rows run, unless `_COMPANY` of them are ready: a small
+model reads some together in little more time than one. One that takes seconds is not held up.
+"""
+
+_COMPANY = 6
+
 _DRAIN_SECONDS = 0.01
 _CLOSE_SECONDS = 5.0
 
@@ -95,6 +102,7 @@ class Scheduler:
         self._changed = self._line.changed
         self._in_hand: set[Entry] = set()
         self._is_draining = self._is_closed = False
+        self._last_read = -math.inf
         self._thread = Thread(target=self._work, name="palikit-model", daemon=True)
         self._thread.start()
 
@@ -208,7 +216,7 @@ class Scheduler:
     def _wait(self) -> bool:
         """Until there is something to do; False when the scheduler is closed."""
         with self._changed:
-            while not self._is_closed and self._runner.is_idle and not self._line.has_ready:
+            while not self._is_closed and self._runner.is_idle and not self._line.num_ready:
                 self._changed.wait(None if self._line.is_empty else _CHECK_SECONDS)
                 self._stop_unwanted()
             return not self._is_closed
@@ -218,9 +226,18 @@ class Scheduler:
         self._stop_unwanted()
         if not runner.is_taking:
             runner.retry()
-        elif group := self._line.take(runner.fits):
+        elif self._may_read() and (group := self._line.take(runner.fits)):
             runner.join(group)
+            self._last_read = time.monotonic()
         runner.step()
+
+    def _may_read(self) -> bool:
+        """Whether prompts are read now, and not with others that come a little later."""
+        return (
+            not self._runner.running
+            or self._line.num_ready >= _COMPANY
+            or time.monotonic() - self._last_read >= _GATHER_SECONDS
+        )
 
     def _stop_unwanted(self) -> None:
         """Cancelled and late jobs leave, whether they wait or run."""

@@ -44,10 +44,10 @@ class WaitingLine:
             return sum(not entry.ticket.is_cancelled for entry in self._entries)
 
     @property
-    def has_ready(self) -> bool:
-        """Whether a group could be taken."""
+    def num_ready(self) -> int:
+        """Jobs that could be taken."""
         with self.changed:
-            return any(entry.ready is not None for entry in self._entries)
+            return sum(entry.ready is not None for entry in self._entries)
 
     @property
     def is_empty(self) -> bool:
