@@ -16,6 +16,7 @@ from palikit.quantization.int8 import (
     int8_product_reference,
     quantize_rows,
 )
+from palikit.quantization.linear import QuantizedLinear
 from tests.quantization.made import CPU, relative_error
 
 needs_integers = pytest.mark.skipif(
@@ -28,7 +29,7 @@ def numbers(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> T
     return torch.randn(shape, generator=generator).to(dtype)
 
 
-def layers(weight: Tensor, bias: Tensor | None = None) -> dict[str, torch.nn.Module]:
+def layers(weight: Tensor, bias: Tensor | None = None) -> dict[str, QuantizedLinear]:
     return {
         "int8": int8_linear(*quantize_rows(weight), bias),
         "int4": int4_linear(*quantize_groups(weight), bias),
@@ -178,6 +179,33 @@ def test_a_row_does_not_depend_on_its_neighbours() -> None:
     for row in (0, 4, 5, 6, 36):
         assert torch.equal(layer(x[row : row + 1])[0], together[row])
     assert torch.equal(layer(x[3:20]), together[3:20])
+
+
+@pytest.mark.parametrize("form", ["int8", "int4", "fp8"])
+@pytest.mark.parametrize("rows", [1, 5, 70])
+def test_a_gate_is_the_gelu_of_one_half_times_the_other(
+    monkeypatch: pytest.MonkeyPatch, form: str, rows: int
+) -> None:
+    monkeypatch.setattr(int8, "_GATED_OUTPUTS", 96)  # 160 outputs are two blocks
+    layer, x = layers(numbers(320, 128, seed=1))[form], numbers(rows, 2, 128, seed=2)
+    gate, up = layer(x).chunk(2, dim=-1)
+    expected = torch.nn.functional.gelu(gate, approximate="tanh") * up
+    assert layer.gated(x).shape == (rows, 2, 160)
+    assert relative_error(layer.gated(x), expected) < 1e-6
+
+
+@needs_integers
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_a_row_alone_is_multiplied_by_the_weights_that_are_there(
+    monkeypatch: pytest.MonkeyPatch, is_refused: bool
+) -> None:
+    """Sums of the weights are kept, and must not outlive them."""
+    if is_refused:  # as a PyTorch does that knows signed numbers alone
+        monkeypatch.setattr(int8, "_takes_positive_numbers", lambda: False)
+    product, x = int8.Int8Product(), numbers(1, 320, seed=2) + 1
+    for seed in (1, 1, 3):
+        held, scale = quantize_rows(numbers(40, 320, seed=seed) + 1)
+        assert torch.equal(product(x, held, scale), int8_product(x, held, scale))
 
 
 # The table of embeddings

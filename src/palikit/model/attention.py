@@ -173,7 +173,7 @@ def _attention_block_computed_twice(
 
 
 def rotary_angles(positions: Tensor, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
-    """Cosine and sine of the rotary positions.
+    """Cosine and sine of the rotary positions, as `rotate` takes them.
 
     Args:
         positions: int64[B, Q], counted from 0 over the whole sequence, image tokens included.
@@ -181,16 +181,18 @@ def rotary_angles(positions: Tensor, head_dim: int, theta: float) -> tuple[Tenso
         theta: base of the frequencies.
 
     Returns:
-        Two float32[B, 1, Q, H / 2].
+        Two float32[B, 1, Q, H]: the cosines twice, and the sines with a minus and then without.
     """
     exponents = torch.arange(0, head_dim, 2, device=positions.device, dtype=torch.float32)
     frequencies = 1.0 / (theta ** (exponents / head_dim))
     angles = positions[:, None, :, None].float() * frequencies
-    return angles.cos(), angles.sin()
+    cos, sin = angles.cos(), angles.sin()
+    return torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotary embedding: element i turns with element i + H / 2, in float32, back in x's dtype."""
-    first, second = x.float().chunk(2, dim=-1)
-    turned = torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
-    return turned.to(x.dtype)
+    wide = x.float()
+    first, second = wide.chunk(2, dim=-1)
+    swapped = torch.cat((second, first), dim=-1)
+    return torch.addcmul(swapped * sin, wide, cos).to(x.dtype)

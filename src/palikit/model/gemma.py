@@ -8,6 +8,8 @@ Axes: B batch, Q new tokens, D hidden size, N query heads, K key/value heads, H 
 V rows of the embedding table.
 """
 
+from typing import Protocol
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -220,11 +222,18 @@ class DecoderAttention(nn.Module):
         return self.q_proj(x), self.k_proj(x), self.v_proj(x)
 
 
+class GatedLayer(Protocol):
+    """Gate and up in one; see `palikit.quantization`."""
+
+    def gated(self, x: Tensor) -> Tensor:
+        """gelu(gate(x)) * up(x)."""
+
+
 class DecoderMLP(nn.Module):
     """GeGLU: down(gelu(gate(x)) * up(x)), tanh-approximated GELU.
 
     Attributes:
-        gate_up_proj: one product in the place of two, as `DecoderAttention.qkv_proj`.
+        gate_up_proj: one layer in the place of two, which are None then.
     """
 
     def __init__(self, config: TextConfig) -> None:
@@ -232,16 +241,16 @@ class DecoderMLP(nn.Module):
         D, hidden = config.hidden_size, config.intermediate_size
         self.gate_proj = nn.Linear(D, hidden, bias=False)
         self.up_proj = nn.Linear(D, hidden, bias=False)
-        self.gate_up_proj: nn.Module | None = None
+        self.gate_up_proj: GatedLayer | None = None
         self.down_proj = nn.Linear(hidden, D, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, Q, D] -> [B, Q, D]."""
         if self.gate_up_proj is None:
-            gate, up = self.gate_proj(x), self.up_proj(x)
+            hidden = gelu(self.gate_proj(x)) * self.up_proj(x)
         else:
-            gate, up = self.gate_up_proj(x).chunk(2, dim=-1)
-        out: Tensor = self.down_proj(gelu(gate) * up)
+            hidden = self.gate_up_proj.gated(x)
+        out: Tensor = self.down_proj(hidden)
         return out
 
 
@@ -255,9 +264,8 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., D] -> [..., D]."""
-        wide = x.float()
-        wide = wide * torch.rsqrt(wide.square().mean(dim=-1, keepdim=True) + self.eps)
-        return (wide * (1.0 + self.weight.float())).to(x.dtype)
+        factors = 1.0 + self.weight.float()
+        return F.rms_norm(x.float(), factors.shape, factors, self.eps).to(x.dtype)
 
 
 def take_tokens(x: Tensor, index: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
+from palikit.model.activation import gelu
+
 Product: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(float[R, K], weight, scale) -> [R, N] in the dtype of the first."""
 
@@ -42,6 +44,12 @@ class QuantizedLinear(nn.Module):
         if self.bias is not None:
             out += self.bias
         return out.reshape(*x.shape[:-1], -1)
+
+    def gated(self, x: Tensor) -> Tensor:
+        """gelu(the first half of the outputs) * the second: float[..., K] -> [..., N / 2]."""
+        gate, up = self(x).chunk(2, dim=-1)
+        out: Tensor = gelu(gate) * up
+        return out
 
 
 def row_scales(weight: Tensor, largest: float) -> Tensor:
