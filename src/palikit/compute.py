@@ -5,6 +5,8 @@ checkpoints of PaliGemma 2, stored in bfloat16, would fall into.
 """
 
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -39,6 +41,17 @@ def has_integer_products() -> bool:
     Without, kernels add pairs of products in 16 bits, which overflow.
     """
     return bool(torch.cpu._is_vnni_supported())
+
+
+@contextmanager
+def half_of_the_threads() -> Iterator[None]:
+    """PyTorch computes with half of them inside the block, for this thread; one at least."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, threads // 2))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _arm_has_bf16() -> bool:

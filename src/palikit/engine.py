@@ -4,8 +4,9 @@ pictures + task -> processor -> model + generation -> tokenizer -> tasks.parse -
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain
 from typing import Any, TypeAlias
 
@@ -16,6 +17,7 @@ from palikit import tasks
 from palikit.ahead import mapped_ahead
 from palikit.answers import AnswerReader
 from palikit.beam_search import beam_search
+from palikit.compute import half_of_the_threads
 from palikit.errors import InputError, PaliKitError
 from palikit.generation import generate, stream
 from palikit.grammar import ObjectGrammar
@@ -35,6 +37,9 @@ MAX_BATCH_TOKENS = 8192
 """Image tokens of such a batch: as many as a single request may have, so that a batch needs no more
 memory than the largest request does. At 896 px it holds 2 pictures, at 448 px still 8.
 """
+
+_SMALL = 2**26
+"""Weights of a model for which opening and resizing a picture is no small part of the work."""
 
 _Ready: TypeAlias = tuple[Request, Prepared]
 
@@ -110,7 +115,8 @@ class Engine:
         _check_options(options, batch_size)
         ahead = self._batch_size(1, batch_size) + 1
         with closing(mapped_ahead(self._prepare_inquiry, inquiries, ahead=ahead)) as prepared:
-            yield from self._answer_each(chain.from_iterable(prepared), options, batch_size)
+            each_ready = chain.from_iterable(prepared)
+            yield from self._answer_each(each_ready, options, batch_size, is_shared=True)
 
     def stream(self, request: Request, options: GenerationOptions) -> Iterator[str]:
         """The text of one request in pieces; under a grammar a piece is a whole object.
@@ -209,16 +215,27 @@ class Engine:
         each_ready: Iterable[_Ready | PaliKitError],
         options: GenerationOptions,
         batch_size: int | None,
+        *,
+        is_shared: bool = False,
     ) -> Iterator[Prediction[Any] | PaliKitError]:
+        """Answers in order; `is_shared` where threads prepare the next pictures meanwhile."""
         embeds = _ImageEmbeds({})
         for batch in self._batches(each_ready, batch_size):
             if rows := [each for each in batch if not isinstance(each, PaliKitError)]:
                 requests = [request for request, _ in rows]
                 inputs = self.collate([prepared for _, prepared in rows])
-                embeds = self._encode_images(requests, inputs, embeds)
-                answers = iter(self._answer(requests, inputs, embeds, options))
+                # Two threads that wait for each other lose more to a third than one does.
+                leaves_room = is_shared and self._is_small and len(inputs.pixel_values) > 1
+                with half_of_the_threads() if leaves_room else nullcontext():
+                    embeds = self._encode_images(requests, inputs, embeds)
+                    answers = iter(self._answer(requests, inputs, embeds, options))
             for each in batch:
                 yield each if isinstance(each, PaliKitError) else next(answers)
+
+    @cached_property
+    def _is_small(self) -> bool:
+        weights = self.model.parameters()
+        return self.model.device.type == "cpu" and sum(map(torch.numel, weights)) < _SMALL
 
     def _batches(
         self, each_ready: Iterable[_Ready | PaliKitError], batch_size: int | None
