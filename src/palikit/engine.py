@@ -225,7 +225,7 @@ class Engine:
                 requests = [request for request, _ in rows]
                 inputs = self.collate([prepared for _, prepared in rows])
                 # Two threads that wait for each other lose more to a third than one does.
-                leaves_room = is_shared and self._is_small and len(inputs.pixel_values) > 1
+                leaves_room = is_shared and self.is_small and len(inputs.pixel_values) > 1
                 with half_of_the_threads() if leaves_room else nullcontext():
                     embeds = self._encode_images(requests, inputs, embeds)
                     answers = iter(self._answer(requests, inputs, embeds, options))
@@ -233,7 +233,8 @@ class Engine:
                 yield each if isinstance(each, PaliKitError) else next(answers)
 
     @cached_property
-    def _is_small(self) -> bool:
+    def is_small(self) -> bool:
+        """Whether, on a CPU, the model is not most of the work by far."""
         weights = self.model.parameters()
         return self.model.device.type == "cpu" and sum(map(torch.numel, weights)) < _SMALL
 
