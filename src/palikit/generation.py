@@ -288,12 +288,9 @@ def vocabulary_logits(model: PaliGemma, hidden: Tensor) -> Tensor:
 
 def logits_of(model: PaliGemma, hidden: Tensor, ids: Sequence[int]) -> Tensor:
     """[..., D] -> float32[..., m]: the logits of m ids, from their rows of the head alone."""
-    device = hidden.device
-    if isinstance(ids, range):
-        rows = torch.arange(ids.start, ids.stop, ids.step, device=device)
-    else:
-        rows = torch.tensor(ids, device=device)
-    return model.language_model.logits(hidden, rows)
+    if isinstance(ids, range):  # neighbours are read where they lie
+        return model.language_model.logits(hidden, slice(ids.start, ids.stop, ids.step))
+    return model.language_model.logits(hidden, torch.tensor(ids, device=hidden.device))
 
 
 def candidates(row: Row) -> Sequence[int] | None:

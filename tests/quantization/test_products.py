@@ -222,6 +222,8 @@ def test_scores_of_some_tokens_are_those_of_the_whole_table() -> None:
     assert relative_error(some, every[..., ids]) < 0.012
     exact = hidden.double() @ (table.weight.double() * table.scale.double()[:, None]).t()
     assert relative_error(some, exact[..., ids]) < 1e-6
+    neighbours = table.scores_of(hidden, slice(7, 90))
+    assert relative_error(neighbours, exact[..., 7:90]) < 1e-6
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -21,8 +21,11 @@ class TokenTable(nn.Embedding):
         """[..., D] -> float32[..., V], of a product in the dtype of the table."""
         return F.linear(hidden, self.weight).float()
 
-    def scores_of(self, hidden: Tensor, ids: Tensor) -> Tensor:
-        """[..., D] -> float32[..., n]: those of int64[n] tokens, of a product in float32."""
+    def scores_of(self, hidden: Tensor, ids: Tensor | slice) -> Tensor:
+        """[..., D] -> float32[..., n]: those of int64[n] tokens, of a product in float32.
+
+        A slice is a range of tokens, which costs no copy of their rows.
+        """
         return F.linear(hidden.float(), self.weight[ids].float())
 
 

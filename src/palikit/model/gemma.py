@@ -90,12 +90,14 @@ class Decoder(nn.Module):
                 x = layer(x, angles, positions, limits, cache, read if index == last else None)
         return x
 
-    def logits(self, hidden: Tensor, ids: Tensor | None = None, *, softcap: bool = True) -> Tensor:
+    def logits(
+        self, hidden: Tensor, ids: Tensor | slice | None = None, *, softcap: bool = True
+    ) -> Tensor:
         """Scores of the next token.
 
         Args:
             hidden: [..., D], after the final norm.
-            ids: int64[n], the rows of the head to compute; None for all.
+            ids: int64[n] or a slice, the rows of the head to compute; None for all.
             softcap: whether to apply the output cap, where the config has one.
 
         Returns:

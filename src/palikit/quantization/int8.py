@@ -213,6 +213,6 @@ class Int8Table(nn.Module):
         out = self._product(hidden.flatten(0, -2), self.weight, self.scale)
         return out.reshape(*hidden.shape[:-1], -1).float()
 
-    def scores_of(self, hidden: Tensor, ids: Tensor) -> Tensor:
+    def scores_of(self, hidden: Tensor, ids: Tensor | slice) -> Tensor:
         """As `TokenTable.scores_of`."""
         return F.linear(hidden.float(), self.weight[ids].float()) * self.scale[ids]
