@@ -13,6 +13,7 @@ from palikit.model.mask_codec import MaskCodec
 from palikit.model.paligemma import PaliGemma
 from palikit.predictor import Predictor
 from palikit.processor import Query
+from palikit.quantization import quantize
 from palikit.request import Request
 from palikit.results import Answer, Box, Caption, Detections, OcrText, Segments
 from palikit.video import load_frames
@@ -406,3 +407,13 @@ def test_a_small_model_leaves_threads_to_those_that_prepare_its_pictures(
     finally:
         torch.set_num_threads(before)
     assert set(seen) == {threads}
+
+
+def test_a_model_is_no_smaller_for_being_held_in_fewer_bits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    predictor = tiny.predictor()
+    weights = sum(weight.numel() for weight in predictor.model.parameters())
+    monkeypatch.setattr("palikit.engine._SMALL", weights // 2)
+    quantize(predictor.model, "int8")
+    assert not predictor.engine.is_small

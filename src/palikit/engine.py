@@ -235,7 +235,8 @@ class Engine:
     @cached_property
     def is_small(self) -> bool:
         """Whether, on a CPU, the model is not most of the work by far."""
-        weights = self.model.parameters()
+        # What is held in fewer bits are buffers.
+        weights = chain(self.model.parameters(), self.model.buffers())
         return self.model.device.type == "cpu" and sum(map(torch.numel, weights)) < _SMALL
 
     def _batches(

@@ -70,19 +70,20 @@ class Int8Product:
     """
 
     def __init__(self) -> None:
-        self._weight: Tensor | None = None
-        self._shifts = torch.empty(0)
+        self._kept: tuple[Tensor, Tensor] | None = None
+        """The matrix and its shifts, set together: several threads may be here."""
 
     def __call__(self, x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
         """As `int8_product`."""
         is_one = len(x) == 1 and x.device.type == "cpu"
         if not is_one or not computes_in_integers(x.device) or not _takes_positive_numbers():
             return int8_product(x, weight, scale)
-        if self._weight is not weight:
-            self._weight, self._shifts = weight, _sums(weight).mul_(_MIDDLE)
+        kept = self._kept
+        if kept is None or kept[0] is not weight:
+            kept = self._kept = weight, _sums(weight).mul_(_MIDDLE)
         steps = _steps(x.abs().amax(dim=1, keepdim=True))
         shifted = (x * steps).round_().add_(_MIDDLE).to(torch.uint8)
-        product = torch._int_mm(shifted, weight.t()).sub_(self._shifts)
+        product = torch._int_mm(shifted, weight.t()).sub_(kept[1])
         return _floats(product, scale, steps).to(x.dtype)
 
 
