@@ -319,7 +319,8 @@ def test_a_job_that_fails_alone_too_fails_and_no_other(monkeypatch: pytest.Monke
     with scheduler(predictor, max_batch=3) as served:
         got = run(together(served))
         assert isinstance(got.pop(2), ModelFailedError)
-        assert sizes == [3, 1]
+        together_first, then_alone = sizes
+        assert together_first > then_alone == 1
         assert [each.text for each in got] == expected
         assert run(answer_all(served, asked[:1], 1))[0].text == expected[0]
 

@@ -116,10 +116,15 @@ class PalikitEngine:
         decoder, row = self.predictor.model.language_model, decoding.rows[0]
         logits = decoder.logits
 
-        def steered(hidden: Tensor, ids: Tensor | None = None, *, softcap: bool = True) -> Tensor:
+        def steered(
+            hidden: Tensor, ids: Tensor | slice | None = None, *, softcap: bool = True
+        ) -> Tensor:
             scores = logits(hidden, ids, softcap=softcap)
-            token = wanted[len(row.tokens)]
-            place = token if ids is None else ids.tolist().index(token)
+            place = wanted[len(row.tokens)]
+            if isinstance(ids, slice):
+                place -= ids.start
+            elif ids is not None:
+                place = ids.tolist().index(place)
             scores[..., place] = CERTAIN
             return scores
 
