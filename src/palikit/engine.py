@@ -39,7 +39,7 @@ memory than the largest request does. At 896 px it holds 2 pictures, at 448 px s
 """
 
 _SMALL = 2**26
-"""Weights of a model for which opening and resizing a picture is no small part of the work."""
+"""With fewer weights than these, opening and resizing a picture is no small part of the work."""
 
 _Ready: TypeAlias = tuple[Request, Prepared]
 

@@ -1,5 +1,7 @@
 """Products of quantised weights, against products of floats computed apart."""
 
+from functools import cache
+
 import pytest
 import torch
 from hypothesis import given
@@ -200,12 +202,22 @@ def test_a_row_alone_is_multiplied_by_the_weights_that_are_there(
     monkeypatch: pytest.MonkeyPatch, is_refused: bool
 ) -> None:
     """Sums of the weights are kept, and must not outlive them."""
-    if is_refused:  # as a PyTorch does that knows signed numbers alone
-        monkeypatch.setattr(int8, "_takes_positive_numbers", lambda: False)
+    multiply, seen = torch._int_mm, set()
+
+    def watched(left: Tensor, right: Tensor) -> Tensor:
+        if is_refused and left.dtype == torch.uint8:
+            raise RuntimeError("a PyTorch that knows signed numbers alone")
+        seen.add(left.dtype)
+        return multiply(left, right)
+
+    monkeypatch.setattr(torch, "_int_mm", watched)
+    takes = cache(int8._takes_positive_numbers.__wrapped__)  # asked anew
+    monkeypatch.setattr(int8, "_takes_positive_numbers", takes)
     product, x = int8.Int8Product(), numbers(1, 320, seed=2) + 1
     for seed in (1, 1, 3):
         held, scale = quantize_rows(numbers(40, 320, seed=seed) + 1)
         assert torch.equal(product(x, held, scale), int8_product(x, held, scale))
+    assert is_refused or torch.uint8 in seen
 
 
 # The table of embeddings

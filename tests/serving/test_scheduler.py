@@ -14,6 +14,7 @@ from palikit import tasks
 from palikit.errors import InputError
 from palikit.options import GenerationOptions
 from palikit.request import Request
+from palikit.running_batch import RunningBatch
 from palikit.serving import runner
 from palikit.serving import scheduler as scheduling
 from palikit.serving.jobs import (
@@ -293,3 +294,33 @@ def test_rows_that_run_are_not_held_up_by_more_than_one_group(
         run(crowd(served))
     assert [call for call in calls if call != "step"] == [1, 2, 2, 1, 1]
     assert all("step" in pair for pair in itertools.pairwise(calls))
+
+
+def test_steps_of_many_rows_of_a_small_model_leave_threads_to_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    predictor, before = tiny.predictor(), torch.get_num_threads()
+    step, seen = RunningBatch.step, set()
+
+    def watched(batch: RunningBatch) -> Any:
+        seen.add((len(batch.rows) >= 4, torch.get_num_threads()))
+        return step(batch)
+
+    monkeypatch.setattr(RunningBatch, "step", watched)
+    gate = Gate(predictor, monkeypatch)
+
+    async def crowd(served: Scheduler) -> None:
+        tickets = [served.submit(job(seed=n, max_new_tokens=4)) for n in range(7)]
+        await until(gate.is_reached.is_set)
+        await until(lambda: all(each.ready for each in served._line._entries))
+        gate.open()
+        await asyncio.gather(*(ticket.result() for ticket in tickets))
+
+    torch.set_num_threads(4)
+    try:
+        with scheduler(predictor) as served:
+            run(crowd(served))
+            run(answer_all(served, [job(seed=0)], 1))
+    finally:
+        torch.set_num_threads(before)
+    assert seen == {(True, 2), (False, 4)}
