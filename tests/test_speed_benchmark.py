@@ -120,6 +120,21 @@ def test_the_share_of_the_limit_is_of_bytes_read_and_of_operations() -> None:
     assert summary.first_token_share == pytest.approx(0.1)
 
 
+def test_the_share_beside_is_of_what_memory_could_do_before_or_after_each_run() -> None:
+    config = tiny.config()
+    decoder = tiny.model().language_model
+    weights = sum(weight.numel() for weight in decoder.parameters() if weight.ndim == 2)
+    whole = 4.0 * weights * 100  # bytes/s for 100 tokens/s
+    limits = Limits(read_bytes_per_second=whole, float32_per_second=1e9)
+    runs = {
+        "decode_tokens_per_second": [40.0, 25.0, 30.0],
+        "reads_beside": [whole / 2, whole / 2, whole],
+    }
+    (summary,) = summarise((OURS,), [trial(OURS.name, 1.0, 0.0, **runs)], limits, config)
+    assert summary.decode_share == pytest.approx(0.30)
+    assert summary.decode_share_beside == pytest.approx(0.5)  # of 0.8, 0.5 and 0.3
+
+
 def test_the_operations_of_the_3b_are_those_of_its_matrices() -> None:
     # 2 x 2.02e9 x 272 for the decoder, 0.22e12 for the image tower, 0.02e12 for scores.
     config = config_for("PaliGemma 2", "3B", 224)

@@ -55,7 +55,8 @@ def measure(
     """All turns of a case between two measurements of the limits; the result is kept and shown."""
     say(f"{case.name}: {case.title}")
     contenders, where = contenders_of(case, names), environment(settings.device)
-    limits = None if args.no_limits or not case.needs_checkpoint else measure_limits(settings)
+    has_limits = settings.has_limits and case.needs_checkpoint
+    limits = measure_limits(settings) if has_limits else None
     trials = list(take_turns(case, contenders, settings, say))
     if limits is not None:
         limits = best_of(limits, measure_limits(settings))
@@ -95,6 +96,7 @@ def settings_of(args: argparse.Namespace, scratch: Path) -> Settings:
         pictures=pictures,
         timeout=args.timeout,
         scale=args.scale,
+        has_limits=not args.no_limits,
     )
 
 

@@ -78,6 +78,8 @@ class Measurement:
         cold_first_token_seconds: the first call of all, the only warm-up there is.
         first_token_seconds: from decoded pictures to the first id of each, call by call.
         decode_tokens_per_second: run by run: of the median step, or of all steps of boxes.
+        reads_beside: bytes/s of each run: the best of five reads of memory right before it and of
+            five right after; none where they were not measured.
         step_seconds, step_tokens: each step of each run.
         whole_seconds: all questions of one picture call by call; or the whole process.
         peak_bytes: largest resident memory of the process, loading included.
@@ -93,6 +95,7 @@ class Measurement:
     cold_first_token_seconds: float | None = None
     first_token_seconds: list[float] = field(default_factory=list)
     decode_tokens_per_second: list[float] = field(default_factory=list)
+    reads_beside: list[float] = field(default_factory=list)
     step_seconds: list[list[float]] = field(default_factory=list)
     step_tokens: list[list[int]] = field(default_factory=list)
     whole_seconds: list[float] = field(default_factory=list)

@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.speed.cases import Case, Contender, Device
 from benchmarks.speed.checkpoints import Checkpoints, PreparationError, read_once
 from benchmarks.speed.commands import run_command
-from benchmarks.speed.machine import Limits
+from benchmarks.speed.machine import BUFFER_BYTES, Limits
 from benchmarks.speed.measurement import Measurement, Trial
 
 from palikit.errors import PaliKitError
@@ -30,6 +30,7 @@ class Settings:
         pictures: a folder of pictures; files beside it may be made.
         timeout: seconds after which a process is given up.
         scale: share of the real sizes when the machine's limits are measured.
+        has_limits: whether they are.
     """
 
     device: Device
@@ -40,6 +41,7 @@ class Settings:
     pictures: Path
     timeout: float
     scale: float = 1.0
+    has_limits: bool = True
 
     @property
     def variables(self) -> dict[str, str]:
@@ -104,6 +106,8 @@ def _run_worker(case: Case, contender: Contender, settings: Settings) -> Measure
     command += ["--pictures", str(settings.pictures.resolve()), "--batch", str(contender.batch)]
     command += ["--runs", str(settings.runs), "--device", settings.device]
     command += ["--grammar"] if contender.is_steered else []
+    if settings.has_limits and settings.device == "cpu":
+        command += ["--read-bytes", str(int(BUFFER_BYTES * settings.scale))]
     return Measurement(**json.loads(_output(command, settings)))
 
 

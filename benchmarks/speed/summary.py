@@ -23,6 +23,8 @@ class Summary:
         peak_bytes: the largest of all turns.
         first_token_share, decode_share: of the machine's limit, 1 at most; more where a grammar
             forces tokens, which take no step of their own.
+        decode_share_beside: the same of what memory could be read at right before or after each
+            run, for on a shared machine that changes from minute to minute.
         first_token_ratio, load_ratio, whole_ratio: the first contender's seconds over this one's.
         decode_ratio: the first contender's tokens/s over this one's.
         memory_ratio: the first contender's peak over this one's.
@@ -41,6 +43,7 @@ class Summary:
     peak_device_bytes: int | None = None
     first_token_share: float | None = None
     decode_share: float | None = None
+    decode_share_beside: float | None = None
     first_token_ratio: float | None = None
     decode_ratio: float | None = None
     load_ratio: float | None = None
@@ -75,7 +78,7 @@ def summarise(
         if contender.batch == contenders[0].batch:  # else they have seen other pictures
             summary = replace(summary, same_output=_same(first, own))
         if own and limits is not None and config is not None:
-            summary = _with_shares(summary, own[0], contender, limits, config)
+            summary = _with_shares(summary, own, contender, limits, config)
         summaries.append(replace(summary, error=error))
     return summaries
 
@@ -107,18 +110,26 @@ def _with_ratios(summary: Summary, first: Sequence[Measurement]) -> Summary:
 
 def _with_shares(
     summary: Summary,
-    measured: Measurement,
+    own: Sequence[Measurement],
     contender: Contender,
     limits: Limits,
     config: PaliGemmaConfig,
 ) -> Summary:
-    tokens = len(measured.prompt_ids[0])
+    tokens = len(own[0].prompt_ids[0])
     shortest = shortest_first_token(config, contender, tokens, limits)
     highest = highest_decode_rate(config, contender, limits)
+
+    def beside(m: Measurement) -> list[float]:
+        pairs = zip(m.decode_tokens_per_second, m.reads_beside, strict=False)
+        then = [(rate, replace(limits, read_bytes_per_second=read)) for rate, read in pairs]
+        shares = (_ratio(rate, highest_decode_rate(config, contender, at)) for rate, at in then)
+        return [share for share in shares if share is not None]
+
     return replace(
         summary,
         first_token_share=_ratio(shortest, summary.first_token_seconds),
         decode_share=_ratio(summary.decode_tokens_per_second, highest),
+        decode_share_beside=_median(own, beside),
     )
 
 

@@ -23,7 +23,7 @@ _COLUMNS = (
     "who",
     "first token, s",
     "tokens/s",
-    "of the limit: first token, decode",
+    "of the limit: first token, decode (of reads beside it)",
     "load, s",
     "peak, GB",
 )
@@ -94,7 +94,7 @@ def _figures(title: str, summaries: Sequence[Summary]) -> list[list[str]]:
             each.name,
             _number(each.first_token_seconds),
             _number(each.decode_tokens_per_second),
-            f"{_percent(each.first_token_share)}, {_percent(each.decode_share)}",
+            _shares(each),
             _number(each.load_seconds),
             _number(None if each.peak_bytes is None else each.peak_bytes / 1e9),
         ]
@@ -149,6 +149,12 @@ def _number(value: float | None) -> str:
 
 def _times(value: float | None) -> str:
     return "" if value is None else f"{value:.2f} times"
+
+
+def _shares(each: Summary) -> str:
+    text = f"{_percent(each.first_token_share)}, {_percent(each.decode_share)}"
+    beside = each.decode_share_beside
+    return text if beside is None else f"{text} ({_percent(beside)})"
 
 
 def _percent(value: float | None) -> str:

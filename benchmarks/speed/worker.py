@@ -9,6 +9,7 @@ every call has pictures that the process has not seen, so that nothing can be ke
 import argparse
 import gc
 import importlib
+import itertools
 import json
 import resource
 import sys
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import torch
 from benchmarks.speed.cases import CASES, ENGINES, QUESTIONS, Case, case_named, engine_named
+from benchmarks.speed.machine import read_compiled
 from benchmarks.speed.measurement import Decoded, LoadedEngine, Measurement
 from benchmarks.speed.photos import open_pictures
 from PIL.Image import Image
@@ -60,6 +62,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--grammar", action="store_true", help="of boxes")
     parser.add_argument("--runs", type=int, default=3, help="calls of each kind")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--read-bytes", type=int, default=0, help="beside each run of decoding")
     return parser.parse_args()
 
 
@@ -90,6 +93,7 @@ def measure(
         pictures = supply.take(args.batch)
         calls.append(timed(partial(engine.first_token, pictures, case.prompt), args.device))
     runs: list[Decoded] = []
+    reads = [read_rate(args)]
     for _ in range(args.runs):
         pictures = supply.take(args.batch)
         gc.collect()
@@ -97,11 +101,13 @@ def measure(
             runs.append(engine.decode_boxes(pictures[0], case.tokens, is_steered=args.grammar))
         else:
             runs.append(engine.decode(pictures, case.prompt, case.tokens))
+        reads.append(read_rate(args))
     by_total = case.kind == "detect"  # forced tokens make steps of different sizes
     return Measurement(
         cold_first_token_seconds=calls[0],
         first_token_seconds=calls[1:],
         decode_tokens_per_second=[r.total_rate() if by_total else r.median_rate() for r in runs],
+        reads_beside=[max(pair) for pair in itertools.pairwise(reads) if all(pair)],
         step_seconds=[[round(seconds, 6) for seconds in run.step_seconds] for run in runs],
         step_tokens=[run.step_tokens for run in runs],
         prompt_ids=prepared.prompt_ids,
@@ -137,6 +143,13 @@ def check(engine: LoadedEngine, picture: Image, prompts: tuple[str, ...], tokens
     made = engine.answer(picture, prompts, tokens)
     if made != len(prompts) * tokens:
         raise RuntimeError(f"{made} tokens in {len(prompts)} answers of {tokens}")
+
+
+def read_rate(args: argparse.Namespace) -> float:
+    """Bytes/s that memory can be read at in this moment; 0 where it is not asked or not known."""
+    if not args.read_bytes:
+        return 0
+    return read_compiled(torch.get_num_threads(), args.read_bytes) or 0
 
 
 def timed(call: Callable[[], None], device: str) -> float:
