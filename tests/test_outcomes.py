@@ -15,7 +15,7 @@ from palikit.cli import main
 from palikit.errors import PaliKitError
 from palikit.options import RecordFormat
 from palikit.prediction import Prediction
-from palikit.predictor import BATCH_SIZE, Predictor
+from palikit.predictor import Predictor
 from palikit.request import Inquiry, Pictures, Request
 from tests import tiny
 from tests.test_ahead import at_work
@@ -197,7 +197,15 @@ def test_a_batch_nobody_sized_holds_no_more_than_so_many_image_tokens(
     requests = [Request(tuple(each.sources), tasks.caption(), "") for each in asked]
     watched.predictor.predict(requests, SHORT, batch_size=given)
     assert watched.batches == batches
-    assert BATCH_SIZE == 8
+
+
+@pytest.mark.parametrize(("is_small", "batches"), [(True, [16, 4]), (False, [8, 8, 4])])
+def test_a_small_model_takes_more_pictures_together(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, is_small: bool, batches: list[int]
+) -> None:
+    monkeypatch.setitem(vars(watched.predictor.engine), "is_small", is_small)
+    watched.predictor.caption([tiny.picture(n) for n in range(20)], options=SHORT)
+    assert watched.batches == batches
 
 
 # The command line
@@ -214,7 +222,7 @@ def test_several_questions_on_the_command_line_encode_a_picture_once(
     result = CliRunner().invoke(main, words)
     assert (result.exit_code, result.stderr.count("failed")) == (0, 0)
     assert sum(watched.encoded) == 2
-    assert watched.batches == [8, 8, 4]
+    assert watched.batches == [16, 4]
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,9 @@ from palikit.vocab import CODES_PER_MASK
 BATCH_SIZE = 8
 """Requests that go through the model together where nobody says how many."""
 
+SMALL_BATCH_SIZE = 16
+"""The same for a model that answers them within a second or less on a CPU."""
+
 MAX_BATCH_TOKENS = 8192
 """Image tokens of such a batch: as many as a single request may have, so that a batch needs no more
 memory than the largest request does. At 896 px it holds 2 pictures, at 448 px still 8.
@@ -84,8 +87,9 @@ class Engine:
         Args:
             requests: any number.
             options: how text is generated.
-            batch_size: requests in a batch; None for up to `BATCH_SIZE`, and fewer where they have
-                more than `MAX_BATCH_TOKENS` image tokens together.
+            batch_size: requests in a batch; None for up to `BATCH_SIZE` (`SMALL_BATCH_SIZE` with a
+                small model), and fewer where they have more than `MAX_BATCH_TOKENS` image tokens
+                together.
 
         Raises:
             InputError: `batch_size` is below 1, or a request has more tokens than the model knows
@@ -208,7 +212,8 @@ class Engine:
         if given is not None:
             return given
         tokens = num_pictures * self.model.config.vision_config.num_image_tokens
-        return max(1, min(BATCH_SIZE, MAX_BATCH_TOKENS // tokens))
+        most = SMALL_BATCH_SIZE if self.is_small else BATCH_SIZE
+        return max(1, min(most, MAX_BATCH_TOKENS // tokens))
 
     def _answer_each(
         self,
@@ -224,11 +229,12 @@ class Engine:
             if rows := [each for each in batch if not isinstance(each, PaliKitError)]:
                 requests = [request for request, _ in rows]
                 inputs = self.collate([prepared for _, prepared in rows])
-                # Two threads that wait for each other lose more to a third than one does.
+                # Two threads that wait for each other lose more to a third than one does; the next
+                # pictures are mostly ready when the image tower has seen these.
                 leaves_room = is_shared and self.is_small and len(inputs.pixel_values) > 1
                 with half_of_the_threads() if leaves_room else nullcontext():
                     embeds = self._encode_images(requests, inputs, embeds)
-                    answers = iter(self._answer(requests, inputs, embeds, options))
+                answers = iter(self._answer(requests, inputs, embeds, options))
             for each in batch:
                 yield each if isinstance(each, PaliKitError) else next(answers)
 

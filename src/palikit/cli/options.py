@@ -47,7 +47,11 @@ class RunOptions:
         default=False,
         doc="All inputs are the pictures of one question; boxes are in pixels of the first.",
     )
-    batch_size: int = option(8, "Inputs that go through the model together; 1 or more.")
+    batch_size: int = option(
+        8,
+        "Inputs that go through the model together; 1 or more."
+        " Where it is left out, a small model takes 16.",
+    )
     quiet: bool = option(default=False, doc="No progress and no remarks; errors are still shown.")
 
     @property
