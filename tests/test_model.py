@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from palikit.model.attention import (
@@ -46,17 +45,6 @@ def test_fused_attention_equals_the_obvious_one(
     slow = attention_reference(q, k, v, limits, 0.3, softcap)
     assert fast.shape == slow.shape
     torch.testing.assert_close(fast, slow, atol=1e-5, rtol=1e-5)
-
-
-def test_short_sequences_of_bfloat16_are_within_its_rounding_of_the_obvious_attention() -> None:
-    q, k, v = (torch.randn(3, 4, 100, 64) for _ in range(3))
-    slow = attention_reference(q, k, v, None, 0.125, None)
-    with torch.inference_mode():
-        fast = attention(q.bfloat16(), k.bfloat16(), v.bfloat16(), None, 0.125, None)
-        fused = F.scaled_dot_product_attention(q.bfloat16(), k.bfloat16(), v.bfloat16())
-    assert fast.dtype == torch.bfloat16
-    errors = [(got.float() - slow).square().mean().sqrt() for got in (fast, fused)]
-    assert errors[0] < 2 * errors[1]  # 1.3 times: scores are rounded on the way
 
 
 @families

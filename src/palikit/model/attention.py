@@ -40,7 +40,6 @@ MAX_SCORES = 2**24
 
 _FEW_QUERIES = 8
 _CACHED_BYTES = 2**20
-_SHORT = 128
 
 
 def prefix_limits(prefix_lengths: Tensor, lengths: Tensor, num_image: int, total: int) -> Tensor:
@@ -104,8 +103,6 @@ def attention(
     K, S = k.shape[1], k.shape[2]
     grouped = q.reshape(B, K, N // K, Q, H)
     if limits is None and softcap is None:
-        if _is_quicker_whole(q, k):
-            return (q @ k.transpose(-1, -2)).mul_(scale).softmax(dim=-1) @ v
         out = F.scaled_dot_product_attention(grouped.flatten(2, 3), k, v, scale=scale)
         return out.reshape(B, N, Q, H)
     if FUSED.suits(q, k) and (fused := FUSED(q, k, v, limits, scale, softcap)) is not None:
@@ -125,16 +122,6 @@ def attention(
         for start in range(0, Q, block)
     ]
     return (outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=3)).reshape(B, N, Q, H)
-
-
-def _is_quicker_whole(q: Tensor, k: Tensor) -> bool:
-    """Whether PyTorch's fused kernel is the slower one: on a CPU, for short sequences of bfloat16.
-
-    Their scores stay in the cache; they are rounded to bfloat16 there, as those of a capped block.
-    """
-    is_short = q.shape[1] == k.shape[1] and q.shape[2] > 1 and k.shape[2] <= _SHORT
-    is_half = q.device.type == "cpu" and q.dtype == torch.bfloat16
-    return is_half and is_short and not torch.is_grad_enabled()
 
 
 def _attention_block(
