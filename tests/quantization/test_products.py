@@ -198,23 +198,25 @@ def test_a_gate_is_the_gelu_of_one_half_times_the_other(
 
 @needs_integers
 @pytest.mark.parametrize("is_refused", [False, True])
-def test_a_row_alone_is_multiplied_by_the_weights_that_are_there(
+def test_few_rows_are_multiplied_by_the_weights_that_are_there(
     monkeypatch: pytest.MonkeyPatch, is_refused: bool
 ) -> None:
     """Sums of the weights are kept, and must not outlive them."""
     multiply, seen = torch._int_mm, set()
 
-    def watched(left: Tensor, right: Tensor) -> Tensor:
+    def watched(left: Tensor, right: Tensor, **out: Tensor) -> Tensor:
         if is_refused and left.dtype == torch.uint8:
             raise RuntimeError("a PyTorch that knows signed numbers alone")
         seen.add(left.dtype)
-        return multiply(left, right)
+        return multiply(left, right, **out)
 
     monkeypatch.setattr(torch, "_int_mm", watched)
     takes = cache(int8._takes_positive_numbers.__wrapped__)  # asked anew
     monkeypatch.setattr(int8, "_takes_positive_numbers", takes)
-    product, x = int8.Int8Product(), numbers(1, 320, seed=2) + 1
-    for seed in (1, 1, 3):
+    monkeypatch.setattr(int8, "_CACHED_WEIGHTS", 17 * 320)  # a block of 17 outputs
+    product = int8.Int8Product()
+    for seed, rows in ((1, 1), (1, 2), (3, 1), (3, 3), (3, 4)):
+        x = numbers(rows, 320, seed=2) + 1
         held, scale = quantize_rows(numbers(40, 320, seed=seed) + 1)
         assert torch.equal(product(x, held, scale), int8_product(x, held, scale))
     assert is_refused or torch.uint8 in seen
