@@ -40,7 +40,7 @@ _WHOLE = ("case", "who", "seconds", "the first is faster")
 
 def tables(reports: Sequence[dict[str, Any]]) -> str:
     """All tables of one device, as Markdown; a paragraph says where they were measured."""
-    lines = [_where(reports[0]), ""]
+    lines = [_where(reports), ""]
     measured = [(report["case"]["title"], _summaries(report)) for report in reports]
     parts = [
         (_COLUMNS, [row for title, each in measured for row in _figures(title, each)]),
@@ -130,17 +130,20 @@ def _wholes(title: str, summaries: Sequence[Summary]) -> list[list[str]]:
     ]
 
 
-def _where(report: dict[str, Any]) -> str:
+def _where(reports: Sequence[dict[str, Any]]) -> str:
+    """The machine and versions of the first; the commits of all, which may be of several days."""
+    report = reports[0]
     where, limits = report["environment"], report["limits"]
+    states = [f"{each['environment']['commit']} ({each['date']})" for each in reports]
     machine = where["gpu"] or f"{where['processor']}, {report['threads']} threads"
     flags = "" if where["gpu"] else f" ({', '.join(where['flags'])})"
     versions = ", ".join(f"{name} {v}" for name, v in where["versions"].items() if v)
     text = f"{machine}{flags}, {where['memory_bytes'] / 1e9:.0f} GB; {versions}; "
-    text += f"commit {where['commit']}, {report['date']}."
+    text += f"commits, in the order of the cases: {', '.join(states)}."
     if limits is None:
         return text
     bandwidth = limits["copy_bytes_per_second"] or limits["read_bytes_per_second"]
-    return f"{text} The machine's own limit when measured: {bandwidth / 1e9:.1f} GB/s."
+    return f"{text} The machine's own limit in the first run: {bandwidth / 1e9:.1f} GB/s."
 
 
 def _number(value: float | None) -> str:

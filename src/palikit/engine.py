@@ -229,8 +229,8 @@ class Engine:
             if rows := [each for each in batch if not isinstance(each, PaliKitError)]:
                 requests = [request for request, _ in rows]
                 inputs = self.collate([prepared for _, prepared in rows])
-                # Two threads that wait for each other lose more to a third than one does; the next
-                # pictures are mostly ready when the image tower has seen these.
+                # Two threads that wait for each other lose more to a third than one does; for the
+                # text it pays to take all, by measurement.
                 leaves_room = is_shared and self.is_small and len(inputs.pixel_values) > 1
                 with half_of_the_threads() if leaves_room else nullcontext():
                     embeds = self._encode_images(requests, inputs, embeds)

@@ -32,7 +32,7 @@ _GATED_OUTPUTS = 2304
 _GATED_ROWS = 32
 """From so many tokens on."""
 
-_FEW_ROWS = 3
+_ROWS_ONE_BY_ONE = 3
 """Up to so many are multiplied one by one on a CPU."""
 
 _CACHED_WEIGHTS = 2**22
@@ -84,7 +84,7 @@ class Int8Product:
 
     def __call__(self, x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
         """As `int8_product`."""
-        is_few = len(x) <= _FEW_ROWS and x.device.type == "cpu"
+        is_few = len(x) <= _ROWS_ONE_BY_ONE and x.device.type == "cpu"
         if not is_few or not computes_in_integers(x.device) or not _takes_positive_numbers():
             return int8_product(x, weight, scale)
         kept = self._kept
