@@ -26,11 +26,11 @@ from palikit.cli.progress import Lines
 from palikit.cli.saving import plan_saves
 from palikit.config import size_name
 from palikit.config_json import config_to_json
+from palikit.engine import BATCH_SIZE, SMALL_BATCH_SIZE
 from palikit.errors import CheckpointError, InputError
 from palikit.model.mask_codec import MaskCodec, save_mask_codec
 from palikit.options import GenerationOptions, LoadOptions
 from palikit.prediction import Prediction
-from palikit.predictor import BATCH_SIZE
 from palikit.published import BUILT_IN, BUILT_IN_FOLDER, BUILT_IN_LANGUAGES, PUBLISHED
 from palikit.results import Caption
 from palikit.train_options import LoraOptions, LossOptions, TrainOptions
@@ -190,9 +190,10 @@ def test_the_bound_of_the_frames_is_that_of_videos() -> None:
     assert MAX_FRAMES == MAX_NUM_FRAMES
 
 
-def test_the_default_batch_is_the_predictors() -> None:
+def test_the_default_batch_is_left_to_the_predictor_and_told_as_it_is() -> None:
     (option,) = [each for each in main.commands["caption"].params if each.name == "batch_size"]
-    assert option.default == BATCH_SIZE
+    assert option.default is None
+    assert f"by default {BATCH_SIZE}, {SMALL_BATCH_SIZE} with a small model" in option.help
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from palikit.cli.command import (
     remark,
     warnings_as_remarks,
 )
-from palikit.cli.options import ParallelOptions, RunOptions, is_typed, read_options
+from palikit.cli.options import ParallelOptions, RunOptions, read_options
 from palikit.cli.output import format_of, open_output
 from palikit.cli.remarks import remarks_on_model
 from palikit.cli.run import Run
@@ -78,7 +78,7 @@ def ask(
                 settings.loading,
                 [question.task_for for question in questions],
                 settings.generation,
-                batch_size=_batch_size(ctx),
+                batch_size=options.batch_size,
                 frames=options.frames,
             )
     ctx.exit(code)
@@ -128,7 +128,7 @@ def _ask(
                     remark(line)
                 if question.task in ("segment", "refer") and predictor.mask_codec is None:
                     remark(_NO_MASKS)
-            run.answer(predictor, questions, _batch_size(ctx))
+            run.answer(predictor, questions, options.batch_size)
         else:
             run.end(is_whole=True)
     return run.exit_code
@@ -137,11 +137,6 @@ def _ask(
 def _settings(ctx: click.Context) -> Settings:
     loading, generation = read_options(ctx, LoadOptions), read_options(ctx, GenerationOptions)
     return Settings(loading, generation, read_options(ctx, RunOptions).frames)
-
-
-def _batch_size(ctx: click.Context) -> int | None:
-    """Where none was typed, pictures of many tokens go fewer together."""
-    return read_options(ctx, RunOptions).batch_size if is_typed(ctx, "batch_size") else None
 
 
 def _say_loading(model: str | None) -> None:

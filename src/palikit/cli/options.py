@@ -47,10 +47,10 @@ class RunOptions:
         default=False,
         doc="All inputs are the pictures of one question; boxes are in pixels of the first.",
     )
-    batch_size: int = option(
-        8,
-        "Inputs that go through the model together; 1 or more."
-        " Where it is left out, a small model takes 16.",
+    batch_size: int | None = option(
+        None,
+        "Inputs that go through the model together, 1 or more; by default 8, 16 with a small "
+        "model, and fewer of many image tokens.",
     )
     quiet: bool = option(default=False, doc="No progress and no remarks; errors are still shown.")
 
@@ -67,7 +67,7 @@ class RunOptions:
             raise InputError(
                 f"frames is {self.frames}: it must be 0, for all, or at most {MAX_FRAMES}"
             )
-        if self.batch_size < 1:
+        if self.batch_size is not None and self.batch_size < 1:
             raise InputError(f"batch_size is {self.batch_size}: it must be 1 or more")
 
 
