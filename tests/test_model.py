@@ -14,6 +14,7 @@ from palikit.model.attention import (
     rotate,
 )
 from palikit.model.cache import KVCache
+from palikit.model.gemma import RMSNorm
 from palikit.model.inputs import ModelInputs
 from palikit.model.paligemma import PaliGemma
 from tests import tiny
@@ -223,3 +224,17 @@ def test_one_query_against_keys_beyond_the_cache_equals_the_obvious_attention() 
         fast = attention(q, k, v, None, 0.0625, softcap)
         slow = attention_reference(q, k, v, None, 0.0625, softcap)
         torch.testing.assert_close(fast, slow, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_norm_without_gradients_equals_the_one_with_them(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    norm = RMSNorm(96, 1e-6).to(dtype)
+    torch.nn.init.normal_(norm.weight)
+    x = torch.randn(3, 5, 96, dtype=dtype)
+    x[0, 0] = 0
+    x[0, 1] *= 1e-4
+    expected = norm(x)
+    assert expected.requires_grad
+    with torch.no_grad():
+        torch.testing.assert_close(norm(x), expected.detach(), rtol=2e-6, atol=1e-6)

@@ -31,5 +31,5 @@ def gelu(x: Tensor) -> Tensor:
     if x.device.type != "cpu" or not is_quick or has_gradient:
         return F.gelu(x, approximate="tanh")
     wide = x.float()
-    doubled = wide.square().mul_(_SLOPE * _CUBIC).add_(_SLOPE).mul_(wide)
+    doubled = torch.addcmul(torch.full((), _SLOPE), wide, wide, value=_SLOPE * _CUBIC).mul_(wide)
     return doubled.sigmoid_().mul_(wide).to(x.dtype)

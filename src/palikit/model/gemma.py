@@ -266,8 +266,18 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., D] -> [..., D]."""
+        wide = x.float()
+        if x.device.type == "cpu" and not torch.is_grad_enabled():
+            return self._in_few_passes(wide).to(x.dtype)
         factors = 1.0 + self.weight.float()
-        return F.rms_norm(x.float(), factors.shape, factors, self.eps).to(x.dtype)
+        return F.rms_norm(wide, factors.shape, factors, self.eps).to(x.dtype)
+
+    def _in_few_passes(self, x: Tensor) -> Tensor:
+        """The same within rounding, without the array of squares that `rms_norm` makes."""
+        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        eps = torch.full((), self.eps)
+        x = x * torch.addcmul(eps, length, length, value=1 / x.shape[-1]).rsqrt_()
+        return torch.addcmul(x, x, self.weight.float())
 
 
 def take_tokens(x: Tensor, index: Tensor) -> Tensor:

@@ -23,6 +23,9 @@ LEVELS = 127
 _MIDDLE = LEVELS + 1
 """What makes whole numbers of both signs positive ones."""
 
+_WHOLE = 3 * 2**22
+"""Added to a float32 of either sign, it rounds to a whole number, to the even one of two."""
+
 _BLOCK = 2**22
 """Weights that are floats at a time where a product is not one of whole numbers."""
 
@@ -91,9 +94,10 @@ class Int8Product:
         if kept is None or kept[0] is not weight:
             kept = self._kept = weight, _sums(weight).mul_(_MIDDLE)
         steps = _steps(x.abs().amax(dim=1, keepdim=True))
-        shifted = (x * steps).round_().add_(_MIDDLE).to(torch.uint8)
+        # Numbers this large have no fraction left, and their lowest byte is what is wanted.
+        shifted = (x * steps).add_(_WHOLE + _MIDDLE).view(torch.int32).to(torch.uint8)
         product = _row_by_row(shifted, weight).sub_(kept[1])
-        return _floats(product, scale, steps).to(x.dtype)
+        return product.float().mul_(scale).div_(steps).to(x.dtype)
 
 
 def _row_by_row(shifted: Tensor, weight: Tensor) -> Tensor:
@@ -170,7 +174,7 @@ def _rounded(x: Tensor) -> tuple[Tensor, Tensor]:
 def _steps(largest: Tensor) -> Tensor:
     """Whole numbers a unit, by the largest activation of each row: [R, 1] -> float32[R, 1]."""
     # A row of zeros stays one; any other has a largest element to be 127.
-    return LEVELS / largest.float().clamp_(min=1e-30)
+    return largest.float().clamp_(min=1e-30).reciprocal_().mul_(LEVELS)
 
 
 def _floats(product: Tensor, scale: Tensor, steps: Tensor) -> Tensor:
@@ -200,7 +204,7 @@ class Int8Linear(QuantizedLinear):
                 _floats(torch._int_mm(rounded, self.weight[a:b].t()), self.scale[a:b], steps)
                 for a, b in ((start, end), (width + start, width + end))
             )
-            out[:, start:end] = gelu(gate).mul_(up)
+            torch.mul(gelu(gate), up, out=out[:, start:end])
         return out.reshape(*x.shape[:-1], width)
 
 

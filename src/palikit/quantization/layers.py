@@ -21,6 +21,7 @@ from palikit.model.gemma import DecoderAttention, DecoderMLP
 from palikit.model.paligemma import PaliGemma
 from palikit.model.siglip import VisionAttention, VisionMLP
 from palikit.options import QuantizedForm
+from palikit.quantization.attention import halve_attention
 from palikit.quantization.fp8 import fp8_linear, quantize_fp8
 from palikit.quantization.int4 import fits_int4, int4_linear, quantize_groups
 from palikit.quantization.int8 import Int8Table, int8_linear, quantize_rows
@@ -155,6 +156,8 @@ def finish(model: PaliGemma, dtype: torch.dtype, device: torch.device) -> None:
         if parameter.is_floating_point():
             parameter.data = parameter.data.to(device, dtype)
     model.to(device)
+    if device.type == "cpu":
+        halve_attention(model)
 
 
 @torch.no_grad()
