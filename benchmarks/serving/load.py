@@ -7,7 +7,8 @@
 A server runs in a process of its own, and this one sends. Throughput: the same requests (the six
 typed routes in turn; each about another picture unless `--per-picture` says otherwise) from 1, 4,
 16 and 32 clients, each of which sends its next request when it has its answer; the ratio is to one
-client. Processor time is the server's, all threads together: it says what a request costs where the
+client, and every figure the median of several turns, in each of which all numbers of clients have
+theirs. Processor time is the server's, all threads together: it says what a request costs where the
 clock has others to serve, too. Latency: one client, request by request in turn to the bare
 predictor in this process and to the server, and the difference of each pair. Features of pictures
 are not kept unless `--image-cache-mib` says so, so that nothing is answered from memory.
@@ -23,9 +24,10 @@ import json
 import statistics
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -180,35 +182,49 @@ async def measure(
             bare(question)
         await throughput(opened, warm, 8)
         pairs = await added(opened[0](), bare, asked[: args.pairs])
-        rates = []
-        for clients in args.concurrency:
-            # Enough for one client to be measured; the others share more.
-            part = asked if clients > 1 else asked[: max(1, len(asked) // 4)]
-            rates.append(await throughput(opened, part, clients))
-            print(rates[-1], flush=True)
-        return pairs, rates
+        rates: dict[int, list[Rate]] = defaultdict(list)
+        for _ in range(args.turns):
+            for clients in args.concurrency:
+                # Enough for one client to be measured; the others share more.
+                part = asked if clients > 1 else asked[: max(1, len(asked) // 4)]
+                rates[clients].append(await throughput(opened, part, clients))
+                print(rates[clients][-1], flush=True)
+        return pairs, [rate for turns in rates.values() for rate in turns]
+
+
+def medians(rates: list[Rate]) -> list[Rate]:
+    """One for each number of clients."""
+    turns: dict[int, list[Rate]] = defaultdict(list)
+    for each in rates:
+        turns[each.clients].append(each)
+    return [
+        Rate(*(statistics.median(figures) for figures in zip(*map(astuple, each), strict=True)))
+        for each in turns.values()
+    ]
 
 
 def told(pairs: list[tuple[float, float]], rates: list[Rate], args: argparse.Namespace) -> str:
     """The part of the page."""
     bare, whole = (statistics.median(side) for side in zip(*pairs, strict=True))
     more = statistics.median(whole - bare for bare, whole in pairs)
+    middle = medians(rates)
     rows = [
         (
-            each.clients,
-            each.requests,
+            f"{each.clients:.0f}",
+            f"{each.requests:.0f}",
             f"{each.per_second:.1f}",
-            f"{each.per_second / rates[0].per_second:.2f}",
+            f"{each.per_second / middle[0].per_second:.2f}",
             f"{each.p50_ms:.0f} ms",
             f"{each.p95_ms:.0f} ms",
             f"{each.processor_ms:.1f} ms",
         )
-        for each in rates
+        for each in middle
     ]
     head = "clients | requests | a second | ratio | median | 95 % within | processor a request"
     conditions = (
         f"`{args.model}` in {args.dtype}, the six typed routes in turn, {args.per_picture} "
-        f"question(s) about each picture, {args.image_cache_mib} MiB of features kept. One client "
+        f"question(s) about each picture, {args.image_cache_mib} MiB of features kept; medians of "
+        f"{args.turns} turns. One client "
         f"waits {whole:.1f} ms at the median where the bare predictor takes {bare:.1f} ms; of the "
         f"pairs, the difference is {more:.2f} ms."
     )
@@ -223,6 +239,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=480)
     parser.add_argument("--pairs", type=int, default=120)
     parser.add_argument("--concurrency", type=int, nargs="+", default=CONCURRENCIES)
+    parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--per-picture", type=int, default=1, help="questions about each picture")
     parser.add_argument("--image-cache-mib", type=int, default=0)
     parser.add_argument("--write", action="store_true", help="into the page and the results")
