@@ -124,15 +124,24 @@ def test_answers_with_other_seeds_to_one_prompt_share_a_batch() -> None:
 # Bounds
 
 
-@pytest.mark.parametrize(("later", "read"), [(2, [1, 2]), (1, [1, 1])])
+@pytest.mark.parametrize(
+    ("places", "joining", "later", "read"),
+    [
+        pytest.param(8, 1, 0, [1, 1], id="one joins one"),
+        pytest.param(8, 2, 2, [1, 2, 2], id="two join three"),
+        pytest.param(8, 2, 1, [1, 2, 1], id="one does not join three"),
+        pytest.param(4, 3, 2, [1, 3, 2], id="two wait until two of four have left"),
+    ],
+)
 def test_prompts_that_come_while_rows_run_are_read_together(
-    later: int, read: list[int], monkeypatch: pytest.MonkeyPatch
+    places: int, joining: int, later: int, read: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scheduling, "_GATHER_SECONDS", PATIENCE)
     monkeypatch.setattr(scheduling, "_COMPANY", 2)
     predictor = tiny.predictor()
     prefill, step = predictor.model.prefill, predictor.model.decode_step
-    is_running, may_go = threading.Event(), threading.Event()
+    reached = {rows: threading.Event() for rows in (1, 1 + joining)}
+    may_go = {rows: threading.Event() for rows in reached}
     prompts: list[int] = []
     rows: list[int] = []
 
@@ -141,27 +150,33 @@ def test_prompts_that_come_while_rows_run_are_read_together(
         return prefill(inputs, *rest)
 
     def stepping(token_ids: torch.Tensor, *rest: Any) -> torch.Tensor:
-        is_running.set()
-        assert may_go.wait(PATIENCE)
-        rows.append(len(token_ids))
+        if (running := len(token_ids)) in reached:
+            reached[running].set()
+            assert may_go[running].wait(PATIENCE)
+        rows.append(running)
         return step(token_ids, *rest)
 
     monkeypatch.setattr(predictor.model, "prefill", reading)
     monkeypatch.setattr(predictor.model, "decode_step", stepping)
 
     async def asked(served: Scheduler) -> None:
-        first = served.submit(job(max_new_tokens=12))
-        await until(is_running.is_set)
-        others = [served.submit(job(seed=n + 1, max_new_tokens=12)) for n in range(later)]
-        await until(lambda: served._line.num_ready == later)
-        may_go.set()
-        for ticket in (first, *others):
+        tickets = []
+        for running, more in ((1, joining), (1 + joining, later)):
+            if not tickets:
+                tickets.append(served.submit(job(max_new_tokens=6)))
+            await until(reached[running].is_set)
+            for _ in range(more):
+                number = len(tickets)
+                tickets.append(served.submit(job(seed=number, max_new_tokens=6 + 3 * number)))
+            await until(lambda: served._line.num_ready == more)  # noqa: B023
+            may_go[running].set()
+        for ticket in tickets:
             await ticket.result()
 
-    with scheduler(predictor) as served:
+    with scheduler(predictor, max_batch=places) as served:
         run(asked(served))
     assert prompts == read
-    assert later == 2 or max(rows) == 1  # a single one waits until nobody runs, or for its time
+    assert max(rows) == (1 + joining + later if places > 4 and later != 1 else 1 + joining)
 
 
 def test_a_full_queue_refuses_at_once_and_what_was_taken_is_finished(

@@ -74,6 +74,11 @@ class Runner:
         self._batch = self._empty_batch()
 
     @property
+    def num_free(self) -> int:
+        """Rows that could run besides those that do, by their number."""
+        return self._max_rows - len(self.running)
+
+    @property
     def is_idle(self) -> bool:
         """Whether there is nothing to do for jobs taken before."""
         return not (self.running or self.alone)

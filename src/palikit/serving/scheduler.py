@@ -47,11 +47,12 @@ _CHECK_SECONDS = 0.2
 """How often the model's thread looks for late jobs while none is ready."""
 
 _GATHER_SECONDS = 0.08
-"""Between two readings of prompts while rows run, unless `_COMPANY` of them are ready: a small
+"""Between two readings of prompts while rows run, unless `_COMPANY` of them can be read: a small
 model reads some together in little more time than one. One that takes seconds is not held up.
 """
 
 _COMPANY = 6
+"""Or as many as run, if they are fewer."""
 
 _DRAIN_SECONDS = 0.01
 _CLOSE_SECONDS = 5.0
@@ -233,9 +234,10 @@ class Scheduler:
 
     def _may_read(self) -> bool:
         """Whether prompts are read now, and not with others that come a little later."""
+        running = len(self._runner.running)
+        together = min(self._line.num_ready, self._runner.num_free)
         return (
-            not self._runner.running
-            or self._line.num_ready >= _COMPANY
+            together >= min(_COMPANY, running)
             or time.monotonic() - self._last_read >= _GATHER_SECONDS
         )
 
