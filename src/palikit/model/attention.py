@@ -140,7 +140,7 @@ def _attention_block(
         return out.reshape(B, K, G, Q, H)
     # Scores leave the product in the model's dtype and are capped and normalised in float32.
     scores = _products(rows, k).float().reshape(B, K, G, Q, S)
-    if v.dtype == torch.float32:
+    if v.itemsize > 2:
         scores = softcap * torch.tanh(scores * (scale / softcap))
     else:
         # tanh(y) = 2 logistic(2 y) - 1, and of all scores the same may be taken: on a CPU in a

@@ -1,7 +1,7 @@
 """Attention between quantised products on a CPU: a prompt's is computed in bfloat16.
 
-Queries and keys come out of 8-bit products, a percent away from the floats; rounding them to
-bfloat16 changes them by a fifth of that, and its products run at more than twice the speed.
+Queries, keys and values come out of products in 8 bits, which are about a percent off. bfloat16
+rounds them by a fifth of a percent at most, and its products run at more than twice the speed.
 """
 
 import torch
@@ -18,10 +18,9 @@ _MANY_QUERIES = 32
 
 
 def halve_attention(model: PaliGemma) -> None:
-    """Give the quantised layers of a decoder with capped scores `attention_in_half`.
+    """Give the quantised layers of a decoder `attention_in_half`, where it is the quicker one.
 
-    Without a cap PyTorch's fused kernel is as fast in float32; so is any without instructions for
-    bfloat16.
+    That takes instructions for bfloat16. Scores without a cap are left to PyTorch's fused kernel.
     """
     if torch.bfloat16 not in cpu_dtypes():
         return
