@@ -221,6 +221,7 @@ def test_the_keyboard_is_enough(page: Any) -> None:
     page.keyboard.press("Enter")
     page.wait_for_selector("#picture img")
     turn_to(page, "detect")
+    page.wait_for_timeout(1500)  # see `write`
     page.focus("#detect-text textarea")
     page.keyboard.press("Control+A")
     page.keyboard.type("star")

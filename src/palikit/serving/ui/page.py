@@ -127,7 +127,7 @@ class _Page:
     def _tab(self, verb: Verb) -> tuple[Any, Any, Any]:
         """A tab: its button, its text and its language, None where it has none."""
         words, text, language = self._words, None, None
-        with self._say(_tab_of(getattr(words, verb.name), verb.name), label=verb.name):
+        with self._say(gr.Tab(getattr(words, verb.name), id=verb.name), label=verb.name):
             if verb.text:
                 info = {"info": getattr(words, verb.info)} if verb.info else {}
                 text = self._say(
@@ -163,7 +163,7 @@ class _Page:
         """The tab of two models: its button, its prompt, and text and drawing of each."""
         words = self._words
         has_second = self._second is not None
-        with self._say(_tab_of(words.compare, "compare"), label="compare"):
+        with self._say(gr.Tab(words.compare, id="compare"), label="compare"):
             missing = gr.HTML(words.no_second, visible=not has_second)
             self._say(missing, value="no_second")
             prompt = gr.Textbox(
@@ -358,15 +358,6 @@ _QUIET: dict[str, Any] = {
 
 _TITLE = "<h1>PaliKit</h1><p>${value}</p>"
 _STATUS = '<div role="status" aria-live="polite">${value}</div>'
-
-
-def _tab_of(label: str, name: str) -> Any:
-    """A tab whose fields are there from the start.
-
-    Made when the tab is turned to, a field is set to its first text once more a moment later, and
-    what somebody has typed by then is lost.
-    """
-    return gr.Tab(label, id=name, render_children=True)
 
 
 def _drawing(label: str, name: str) -> Any:
