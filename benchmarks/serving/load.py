@@ -182,14 +182,14 @@ async def measure(
             bare(question)
         await throughput(opened, warm, 8)
         pairs = await added(opened[0](), bare, asked[: args.pairs])
-        rates: dict[int, list[Rate]] = defaultdict(list)
+        rates = []
         for _ in range(args.turns):
             for clients in args.concurrency:
                 # Enough for one client to be measured; the others share more.
                 part = asked if clients > 1 else asked[: max(1, len(asked) // 4)]
-                rates[clients].append(await throughput(opened, part, clients))
-                print(rates[clients][-1], flush=True)
-        return pairs, [rate for turns in rates.values() for rate in turns]
+                rates.append(await throughput(opened, part, clients))
+                print(rates[-1], flush=True)
+        return pairs, rates
 
 
 def medians(rates: list[Rate]) -> list[Rate]:
