@@ -117,15 +117,9 @@ def turn_to(page: Any, tab: str) -> None:
     page.get_by_role("tab", name=TITLES[tab], exact=True).click()
 
 
-def write(page: Any, tab: str, text: str) -> None:
-    """Types into a tab; on a busy machine Gradio may set the first text of a fresh tab again."""
-    field = page.locator(f"#{tab}-text textarea")
-    until = time.monotonic() + 15
-    for _ in range(2):  # it holds for a while
-        while field.input_value() != text:
-            assert time.monotonic() < until, "the text is set back again and again"
-            field.fill(text)
-        page.wait_for_timeout(400)
+def take_example_text(page: Any, tab: str) -> None:
+    page.click(f"#{tab}-example")
+    sync_api.expect(page.locator(f"#{tab}-text textarea")).not_to_have_value("")
 
 
 def status(page: Any) -> Any:
@@ -153,6 +147,8 @@ def downloaded(page: Any, name: str) -> bytes:
 def test_a_tab_of_texts_answers(page: Any, tab: str) -> None:
     take(page)
     turn_to(page, tab)
+    if tab == "answer":
+        take_example_text(page, tab)
     page.click(f"#{tab}-ask")
     expect_done(page)
     assert page.input_value("#answer textarea").strip()
@@ -164,6 +160,7 @@ def test_a_tab_of_texts_answers(page: Any, tab: str) -> None:
 def test_a_tab_of_objects_draws_them(page: Any, tab: str) -> None:
     take(page)
     turn_to(page, tab)
+    take_example_text(page, tab)
     page.click(f"#{tab}-ask")
     expect_done(page)
     page.wait_for_selector("#drawn img")
@@ -176,6 +173,7 @@ def test_a_tab_of_objects_draws_them(page: Any, tab: str) -> None:
 def test_two_models_answer_side_by_side(page: Any) -> None:
     take(page)
     turn_to(page, "compare")
+    take_example_text(page, "compare")
     page.click("#compare-ask")
     page.wait_for_selector("#compare-drawn-2 img")
     first, second = (page.input_value(f"#compare-answer-{n} textarea") for n in (1, 2))
@@ -186,6 +184,7 @@ def test_two_models_answer_side_by_side(page: Any) -> None:
 def test_an_upload_is_asked_about_and_its_downloads_fit(page: Any) -> None:
     take(page, SCENE)
     turn_to(page, "segment")
+    take_example_text(page, "segment")
     page.click("#segment-ask")
     expect_done(page)
     coco = json.loads(downloaded(page, "coco"))
@@ -197,6 +196,7 @@ def test_an_upload_is_asked_about_and_its_downloads_fit(page: Any) -> None:
 def test_toggles_and_the_slider_redraw(page: Any) -> None:
     take(page)
     turn_to(page, "segment")
+    take_example_text(page, "segment")
     page.click("#segment-ask")
     expect_done(page)
     seen = {page.get_attribute("#drawn img", "src")}
@@ -221,13 +221,36 @@ def test_the_keyboard_is_enough(page: Any) -> None:
     page.keyboard.press("Enter")
     page.wait_for_selector("#picture img")
     turn_to(page, "detect")
-    page.wait_for_timeout(1500)  # see `write`
     page.focus("#detect-text textarea")
-    page.keyboard.press("Control+A")
     page.keyboard.type("star")
     page.keyboard.press("Enter")
     expect_done(page)
     assert "circle" not in page.input_value("#answer textarea")
+
+
+@pytest.mark.parametrize("tab", ["answer", "detect", "segment", "free", "compare"])
+def test_what_is_typed_as_soon_as_a_tab_is_up_stays(page: Any, tab: str) -> None:
+    # Gradio sets first values again at the frame after the one in which a tab came up: here late.
+    page.evaluate("""() => {
+        const soon = window.requestAnimationFrame.bind(window)
+        window.requestAnimationFrame = act => soon(() => setTimeout(() => act(0), 300))
+    }""")
+    turn_to(page, tab)
+    page.focus(f"#{tab}-text textarea")
+    page.keyboard.type("star")
+    page.wait_for_timeout(800)
+    assert page.input_value(f"#{tab}-text textarea") == "star"
+
+
+@pytest.mark.parametrize("language", ["de", "pt-BR"])
+def test_replies_are_asked_for_in_the_chosen_language(page: Any, language: str) -> None:
+    take(page)
+    page.fill("#reply-language input", language)
+    page.keyboard.press("Enter")
+    turn_to(page, "describe")
+    page.click("#describe-ask")
+    expect_done(page)
+    assert json.loads(downloaded(page, "json"))["prompt"] == f"describe {language}"
 
 
 def test_a_question_without_a_picture_gets_a_sentence(page: Any) -> None:
@@ -237,9 +260,10 @@ def test_a_question_without_a_picture_gets_a_sentence(page: Any) -> None:
 
 def test_an_empty_prompt_gets_a_sentence(page: Any) -> None:
     take(page)
-    for tab, sentence in (("answer", "question is empty"), ("free", "prompt is empty")):
+    told = {"answer": "question is empty", "detect": "nothing to look for", "free": "prompt is"}
+    for tab, sentence in told.items():
         turn_to(page, tab)
-        write(page, tab, "  ")
+        page.fill(f"#{tab}-text textarea", "  " if tab == "free" else "")
         page.click(f"#{tab}-ask")
         expect_sentence(page, sentence)
 
@@ -303,6 +327,7 @@ def test_the_page_speaks_chinese_to_chinese_browsers_and_switches(browser: Any, 
 def test_nothing_is_fetched_from_elsewhere(page: Any) -> None:
     take(page)
     turn_to(page, "detect")
+    take_example_text(page, "detect")
     page.click("#detect-ask")
     expect_done(page)
     assert page.elsewhere == []

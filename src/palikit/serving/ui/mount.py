@@ -73,6 +73,7 @@ _STYLE = """
 :focus-visible { outline: 3px solid #2f6fed !important; outline-offset: 2px; }
 #view, #view .form { flex-wrap: wrap; } #view label { cursor: pointer; white-space: nowrap; }
 #boxes, #masks { flex: 1 1 7.5rem; width: auto; min-width: 7.5rem !important; }
+[id$="-example"] { align-self: flex-start; width: auto; }
 #score { flex: 10 1 15rem; width: auto; }
 :is(#picture, #drawn, #compare-drawn-1, #compare-drawn-2) {
   display: flex; flex-direction: column;

@@ -1,7 +1,7 @@
 """The page: what stands where, and what happens when."""
 
 from abc import ABCMeta
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from palikit.serving.service import Service
 from palikit.serving.ui.overlays import View
 from palikit.serving.ui.telling import Asker, note_of
 from palikit.serving.ui.verbs import VERBS, Verb
-from palikit.serving.ui.words import LANGUAGES, REPLY_LANGUAGES, language_for, words_in
+from palikit.serving.ui.words import LANGUAGES, REPLY_LANGUAGES, Words, language_for, words_in
 
 SCENE = Path(__file__).with_name("scene.webp")
 _POLL_SECONDS = 1.0
@@ -55,6 +55,9 @@ _Picture: Any = ABCMeta.__new__(
 )
 
 
+_Said = str | Callable[[Words], str]
+
+
 class _Page:
     """Components, and the texts they carry in either language."""
 
@@ -63,7 +66,7 @@ class _Page:
         self._second = second
         self._folder = folder
         self._words = words_in("en")
-        self._said: list[tuple[Any, dict[str, str]]] = []
+        self._said: list[tuple[Any, dict[str, _Said]]] = []
         self._runs: list[Any] = []
 
     def lay_out(self) -> None:
@@ -77,14 +80,14 @@ class _Page:
                     fields = [(verb, *self._tab(verb)) for verb in VERBS]
                     comparing = self._compare_tab()
                 self._answer_side()
-        for verb, button, text, language in fields:
-            self._wire(verb, button, text, language)
+        for verb, button, text in fields:
+            self._wire(verb, button, text)
         self._wire_compare(*comparing)
         self._wire_view()
         self._wire_words()
 
-    def _say(self, component: Any, **fields: str) -> Any:
-        """Remembers which texts a component takes: property and field of `Words`."""
+    def _say(self, component: Any, **fields: _Said) -> Any:
+        """Remembers which texts a component takes: property, and field of `Words` or its use."""
         self._said.append((component, fields))
         return component
 
@@ -123,57 +126,74 @@ class _Page:
             gr.Button(self._words.example, size="sm", elem_id="example"), value="example"
         )
         example.click(lambda: str(SCENE), None, self._picture, **_QUIET)
+        self._reply_language = self._say(
+            gr.Dropdown(
+                list(REPLY_LANGUAGES),
+                value="en",
+                label=self._words.reply_language,
+                info=self._words.reply_language_info,
+                allow_custom_value=True,
+                elem_id="reply-language",
+            ),
+            label="reply_language",
+            info="reply_language_info",
+        )
 
-    def _tab(self, verb: Verb) -> tuple[Any, Any, Any]:
-        """A tab: its button, its text and its language, None where it has none."""
-        words, text, language = self._words, None, None
-        with self._say(gr.Tab(getattr(words, verb.name), id=verb.name), label=verb.name):
+    def _tab_named(self, name: str) -> Any:
+        tab = gr.Tab(getattr(self._words, name), id=name, elem_id=f"{name}-tab")
+        return self._say(tab, label=name)
+
+    def _tab(self, verb: Verb) -> tuple[Any, Any]:
+        """A tab: its button, and its text, None where it takes none."""
+        words, text = self._words, None
+        with self._tab_named(verb.name):
             if verb.text:
-                info = {"info": getattr(words, verb.info)} if verb.info else {}
-                text = self._say(
-                    gr.Textbox(
-                        verb.example,
-                        label=getattr(words, verb.text),
-                        max_lines=4,
-                        elem_id=f"{verb.name}-text",
-                        **info,
-                    ),
-                    label=verb.text,
-                    **({"info": verb.info} if verb.info else {}),
-                )
-            if verb.has_language:
-                language = self._say(
-                    gr.Dropdown(
-                        list(REPLY_LANGUAGES),
-                        value="en",
-                        label=words.reply_language,
-                        info=words.reply_language_info,
-                        allow_custom_value=True,
-                        elem_id=f"{verb.name}-language",
-                    ),
-                    label="reply_language",
-                    info="reply_language_info",
-                )
+                said = {"label": verb.text} | ({"info": verb.info} if verb.info else {})
+                text = self._text_field(verb.name, verb.example, said)
             button = self._say(
                 gr.Button(words.ask, variant="primary", elem_id=f"{verb.name}-ask"), value="ask"
             )
-        return button, text, language
+        return button, text
+
+    def _text_field(
+        self, tab: str, example: str, said: dict[str, str], *, is_visible: bool = True
+    ) -> Any:
+        """A text, and a button that fills an example in.
+
+        It is empty at first: a moment after a tab comes up Gradio sets the first values of its
+        fields once more, over what was typed by then.
+        """
+        words = self._words
+
+        def sampled(words: Words) -> str:
+            return f"{words.example}: {example}"
+
+        text = self._say(
+            gr.Textbox(
+                max_lines=4,
+                visible=is_visible,
+                elem_id=f"{tab}-text",
+                **{name: getattr(words, field) for name, field in said.items()},
+            ),
+            **said,
+        )
+        sample = self._say(
+            gr.Button(sampled(words), size="sm", visible=is_visible, elem_id=f"{tab}-example"),
+            value=sampled,
+        )
+        sample.click(lambda: example, None, text, queue=False, **_QUIET)
+        return text
 
     def _compare_tab(self) -> tuple[Any, Any, list[Any]]:
         """The tab of two models: its button, its prompt, and text and drawing of each."""
         words = self._words
         has_second = self._second is not None
-        with self._say(gr.Tab(words.compare, id="compare"), label="compare"):
+        with self._tab_named("compare"):
             missing = gr.HTML(words.no_second, visible=not has_second)
             self._say(missing, value="no_second")
-            prompt = gr.Textbox(
-                "detect circle ; star",
-                label=words.prompt,
-                info=words.prompt_info,
-                visible=has_second,
-                elem_id="compare-text",
-            )
-            self._say(prompt, label="prompt", info="prompt_info")
+            said = {"label": "prompt", "info": "prompt_info"}
+            example = "detect circle ; star"
+            prompt = self._text_field("compare", example, said, is_visible=has_second)
             button = gr.Button(
                 words.ask, variant="primary", visible=has_second, elem_id="compare-ask"
             )
@@ -244,9 +264,8 @@ class _Page:
             kept=self._kept,
         )
 
-    def _wire(self, verb: Verb, button: Any, text: Any, language: Any) -> None:
+    def _wire(self, verb: Verb, button: Any, text: Any) -> None:
         asker = self._asker()
-        given = [each for each in (text, language) if each is not None]
 
         async def asked(
             page: str,
@@ -254,18 +273,19 @@ class _Page:
             boxes: bool,  # noqa: FBT001 (Gradio calls by position)
             masks: bool,  # noqa: FBT001
             score: float,
-            *fields: str,
+            language: str,
+            typed: str = "",
         ) -> AsyncIterator[dict[Any, Any]]:
-            values = list(fields)
-            typed = values.pop(0) if text is not None else ""
-            spoken = values.pop(0) if language is not None else "en"
             view = View(boxes=boxes, masks=masks, min_score=score)
             async for update in asker.answer(
-                words_in(page), picture, verb, typed or "", spoken or "en", view
+                words_in(page), picture, verb, typed or "", language or "en", view
             ):
                 yield update
 
-        inputs = [self._page_language, self._picture, self._boxes, self._masks, self._score, *given]
+        looked = [self._picture, self._boxes, self._masks, self._score]
+        inputs = [self._page_language, *looked, self._reply_language]
+        if text is not None:
+            inputs.append(text)
         triggers = [button.click] + ([text.submit] if text is not None else [])
         run = gr.on(triggers, asked, inputs, asker.outputs, **_QUIET)
         self._runs.append(run)
@@ -321,7 +341,7 @@ class _Page:
         def said(language: str) -> list[Any]:
             words = words_in(language)
             updates = [
-                gr.update(**{name: getattr(words, field) for name, field in fields.items()})
+                gr.update(**{name: _told(words, field) for name, field in fields.items()})
                 for _, fields in self._said
             ]
             return [*updates, note(words)[0]]
@@ -358,6 +378,10 @@ _QUIET: dict[str, Any] = {
 
 _TITLE = "<h1>PaliKit</h1><p>${value}</p>"
 _STATUS = '<div role="status" aria-live="polite">${value}</div>'
+
+
+def _told(words: Words, said: _Said) -> Any:
+    return getattr(words, said) if isinstance(said, str) else said(words)
 
 
 def _drawing(label: str, name: str) -> Any:

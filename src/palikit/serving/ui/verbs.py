@@ -18,7 +18,6 @@ class Verb:
         info: field of `Words` with an explanation of the text; "" for none.
         empty: field of `Words` with what is said of an empty text.
         example: a text that nano can answer.
-        has_language: whether the language of the reply can be chosen.
     """
 
     name: str
@@ -27,19 +26,17 @@ class Verb:
     info: str = ""
     empty: str = ""
     example: str = ""
-    has_language: bool = False
 
 
 VERBS = (
-    Verb("caption", lambda _, language: tasks.caption(language), has_language=True),
-    Verb("describe", lambda _, language: tasks.describe(language), has_language=True),
+    Verb("caption", lambda _, language: tasks.caption(language)),
+    Verb("describe", lambda _, language: tasks.describe(language)),
     Verb(
         "answer",
         tasks.answer,
         text="question",
         empty="no_question",
         example="how many stars are there?",
-        has_language=True,
     ),
     Verb("ocr", lambda _text, _language: tasks.ocr()),
     Verb(
