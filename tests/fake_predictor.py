@@ -92,9 +92,13 @@ class FakePredictor:
 
     @staticmethod
     def _opened(inquiry: Inquiry) -> Iterator[Request | PaliKitError]:
+        try:
+            pictures = inquiry.open()
+        except PaliKitError as error:
+            yield from [error] * len(inquiry.task_fors)
+            return
         for task_for in inquiry.task_fors:
             try:
-                pictures = inquiry.open()
                 yield Request(pictures, task_for(*pictures[0].size), inquiry.input)
             except PaliKitError as error:
                 yield error

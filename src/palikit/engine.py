@@ -4,7 +4,7 @@ pictures + task -> processor -> model + generation -> tokenizer -> tasks.parse -
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import closing, nullcontext
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
@@ -17,7 +17,6 @@ from palikit import tasks
 from palikit.ahead import mapped_ahead
 from palikit.answers import AnswerReader
 from palikit.beam_search import beam_search
-from palikit.compute import half_of_the_threads
 from palikit.errors import InputError, PaliKitError
 from palikit.generation import generate, stream
 from palikit.grammar import ObjectGrammar
@@ -120,7 +119,7 @@ class Engine:
         ahead = self._batch_size(1, batch_size) + 1
         with closing(mapped_ahead(self._prepare_inquiry, inquiries, ahead=ahead)) as prepared:
             each_ready = chain.from_iterable(prepared)
-            yield from self._answer_each(each_ready, options, batch_size, is_shared=True)
+            yield from self._answer_each(each_ready, options, batch_size)
 
     def stream(self, request: Request, options: GenerationOptions) -> Iterator[str]:
         """The text of one request in pieces; under a grammar a piece is a whole object.
@@ -220,20 +219,13 @@ class Engine:
         each_ready: Iterable[_Ready | PaliKitError],
         options: GenerationOptions,
         batch_size: int | None,
-        *,
-        is_shared: bool = False,
     ) -> Iterator[Prediction[Any] | PaliKitError]:
-        """Answers in order; `is_shared` where threads prepare the next pictures meanwhile."""
         embeds = _ImageEmbeds({})
         for batch in self._batches(each_ready, batch_size):
             if rows := [each for each in batch if not isinstance(each, PaliKitError)]:
                 requests = [request for request, _ in rows]
                 inputs = self.collate([prepared for _, prepared in rows])
-                # Two threads that wait for each other lose more to a third than one does; for the
-                # text it pays to take all, by measurement.
-                leaves_room = is_shared and self.is_small and len(inputs.pixel_values) > 1
-                with half_of_the_threads() if leaves_room else nullcontext():
-                    embeds = self._encode_images(requests, inputs, embeds)
+                embeds = self._encode_images(requests, inputs, embeds)
                 answers = iter(self._answer(requests, inputs, embeds, options))
             for each in batch:
                 yield each if isinstance(each, PaliKitError) else next(answers)

@@ -3,6 +3,7 @@
 No torch here: whatever answers requests as `Predictor.predict` does can be run.
 """
 
+from palikit.batch.early import EarlyInputs
 from palikit.batch.finished import finished_inputs
 from palikit.batch.journal import OutputFile
 from palikit.batch.question import Question
@@ -22,6 +23,7 @@ from palikit.batch.sources import (
 __all__ = [
     "Answerer",
     "Asked",
+    "EarlyInputs",
     "Failure",
     "Found",
     "OutputFile",

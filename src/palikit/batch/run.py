@@ -4,6 +4,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Protocol
 
+from palikit.batch.early import EarlyInputs
 from palikit.batch.sources import Failure, Source, open_source
 from palikit.errors import PaliKitError
 from palikit.options import GenerationOptions
@@ -32,6 +33,7 @@ def answer_each(
     *,
     batch_size: int | None = None,
     frames: int | None = None,
+    early: EarlyInputs | None = None,
 ) -> Generator[Prediction[Any] | Failure]:
     """Ask every question about every input; its pictures are opened once, when its turn comes.
 
@@ -42,14 +44,15 @@ def answer_each(
         options: how text is generated.
         batch_size: questions that go through the model together; None leaves it to the predictor.
         frames: see `open_source`.
+        early: has begun to open these sources.
 
     Yields:
         For each source, and of each source for each question, the prediction, or the failure where
         the pictures cannot be read, the task does not fit them, or the model cannot take them.
     """
+    take = early.take if early is not None else partial(open_source, frames=frames)
     inquiries = [
-        Inquiry(partial(open_source, source, frames), tuple(task_fors), source.name)
-        for source in sources
+        Inquiry(partial(take, source), tuple(task_fors), source.name) for source in sources
     ]
     names = (source.name for source in sources for _ in task_fors)
     outcomes = predictor.outcomes(inquiries, options, batch_size=batch_size)

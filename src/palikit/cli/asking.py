@@ -19,6 +19,7 @@ from palikit.cli.command import (
     remark,
     warnings_as_remarks,
 )
+from palikit.cli.garbage import no_search
 from palikit.cli.options import ParallelOptions, RunOptions, read_options
 from palikit.cli.output import format_of, open_output
 from palikit.cli.remarks import remarks_on_model
@@ -148,9 +149,9 @@ def _say_loading(model: str | None) -> None:
 
 def load_predictor(model: str, options: LoadOptions) -> "Predictor":
     """The model; everything before this is quick."""
-    from palikit.loading import load_with
+    with no_search(), warnings_as_remarks():
+        from palikit.loading import load_with
 
-    with warnings_as_remarks():
         return load_with(model, options)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from palikit.batch import Failure, Found, Question, Settings, answer_each, input_key
+from palikit.batch import EarlyInputs, Failure, Found, Question, Settings, answer_each, input_key
 from palikit.cli.command import INTERRUPTED, in_options, remark, visible
 from palikit.cli.options import RunOptions
 from palikit.cli.output import Output
@@ -60,9 +60,13 @@ class Run:
         self.exit_code = 0
         self._cut_off = self._remarks = 0
         self._drawings = Drawings(options, found, output.earlier)
+        self._early: EarlyInputs | None = None
 
     def begin(self, remarks: Sequence[str]) -> None:
-        """Say what a person should know first, and draw what an earlier run has not drawn."""
+        """Say what a person should know first, and draw what an earlier run has not drawn.
+
+        Inputs are opened from here on, as the model is still to be loaded.
+        """
         if not self._options.quiet:
             for line in (*remarks, *remarks_before(self._options, self._found)):
                 remark(line)
@@ -73,12 +77,16 @@ class Run:
                 self._drawings.save_earlier(source)
             except PaliKitError as error:
                 self._take_failure(Failure(source.name, error))
+        if self.todo:
+            self._early = EarlyInputs(self.todo, self._options.frames)
 
     def answer(
         self, predictor: "Predictor", questions: Sequence[Question], batch_size: int | None
     ) -> None:
         """Ask about what is left, and write down each answer when it is there."""
         is_whole = False
+        if self._early is not None:
+            self._early.end()
         try:
             with progress_of(
                 self._total,
@@ -107,6 +115,7 @@ class Run:
             self._generation,
             batch_size=batch_size,
             frames=self._options.frames,
+            early=self._early,
         )
         with closing(answers):  # so that no thread is left at work
             for answer, question in zip(answers, cycle(questions), strict=False):
