@@ -1,5 +1,6 @@
 """Products of quantised weights, against products of floats computed apart."""
 
+from collections.abc import Callable
 from functools import cache
 
 import pytest
@@ -220,6 +221,33 @@ def test_few_rows_are_multiplied_by_the_weights_that_are_there(
         held, scale = quantize_rows(numbers(40, 320, seed=seed) + 1)
         assert torch.equal(product(x, held, scale), int8_product(x, held, scale))
     assert is_refused or torch.uint8 in seen
+
+
+@needs_integers
+@pytest.mark.parametrize("rows", [133, 260, 264, 265, 396])
+def test_rows_in_parts_give_the_sums_of_all_at_once(rows: int) -> None:
+    x = torch.randint(-127, 128, (rows, 96), dtype=torch.int8)
+    weight = torch.randint(-127, 128, (80, 96), dtype=torch.int8)
+    assert torch.equal(int8._in_parts(x, weight), torch.mm(x.int(), weight.int().t()))
+
+
+@needs_integers
+@pytest.mark.parametrize("rows", [132, 133, 396, 397])
+def test_an_answer_does_not_depend_on_the_way_that_was_quicker(
+    monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    x, (weight, scale) = numbers(rows, 96), quantize_rows(numbers(80, 96, seed=1))
+    answers, taken = [], []
+    for way in (int8._at_once, int8._in_parts):
+
+        def noted(*of: Tensor, way: Callable[[Tensor, Tensor], Tensor] = way) -> Tensor:
+            taken.append(way)
+            return way(*of)
+
+        monkeypatch.setattr(int8, "_QUICKER", noted)
+        answers.append(int8_product(x, weight, scale))
+    assert torch.equal(*answers)
+    assert len(taken) == (2 if 132 < rows <= 396 else 0)
 
 
 # The table of embeddings

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from palikit.compute import has_integer_products
 from palikit.model.activation import gelu
 from palikit.quantization.linear import QuantizedLinear, row_scales
+from palikit.quantization.quicker import Quicker
 
 LEVELS = 127
 """The largest whole number; -128 is left out, so that the grid is the same on both sides."""
@@ -40,6 +41,13 @@ _ROWS_ONE_BY_ONE = 3
 
 _CACHED_WEIGHTS = 2**22
 """That stay in the processor's cache while these rows are multiplied with them."""
+
+_ROWS_OF_A_PART = 132
+"""Of so many at most the library gives each thread some outputs; of more it gives each some rows,
+and all weights to every thread, which takes long where they share no cache."""
+
+_MOST_PARTS = 3
+"""More rows than they hold are multiplied at once: what is gained becomes less."""
 
 _FEWEST_ROWS = 16
 """CUDA's product of whole numbers takes more rows than these; fewer are filled up to twice that."""
@@ -161,8 +169,35 @@ def _integer_product(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
     rows = len(rounded)
     if x.device.type == "cuda" and rows <= _FEWEST_ROWS:
         rounded = F.pad(rounded, (0, 0, 0, 2 * _FEWEST_ROWS - rows))
-    product = torch._int_mm(rounded, weight.t())[:rows]
+    product = _product(rounded, weight)[:rows]
     return _floats(product, scale, steps).to(x.dtype)
+
+
+def _product(rounded: Tensor, weight: Tensor) -> Tensor:
+    """int8[R, K] and int8[N, K] -> int32[R, N]."""
+    is_some = _ROWS_OF_A_PART < len(rounded) <= _MOST_PARTS * _ROWS_OF_A_PART
+    if rounded.device.type == "cpu" and is_some:
+        return _QUICKER(rounded, weight)
+    return _at_once(rounded, weight)
+
+
+def _at_once(rounded: Tensor, weight: Tensor) -> Tensor:
+    return torch._int_mm(rounded, weight.t())
+
+
+def _in_parts(rounded: Tensor, weight: Tensor) -> Tensor:
+    product = torch.empty(len(rounded), len(weight), dtype=torch.int32)
+    count = -(-len(rounded) // _ROWS_OF_A_PART)
+    for rows, out in zip(rounded.chunk(count), product.chunk(count), strict=True):
+        torch._int_mm(rows, weight.t(), out=out)
+    return product
+
+
+def _shapes(rounded: Tensor, weight: Tensor) -> tuple[int, ...]:
+    return (*rounded.shape, len(weight))
+
+
+_QUICKER = Quicker(_at_once, _in_parts, _shapes)
 
 
 def _rounded(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -201,7 +236,7 @@ class Int8Linear(QuantizedLinear):
         for start in range(0, width, _GATED_OUTPUTS):
             end = min(start + _GATED_OUTPUTS, width)
             gate, up = (
-                _floats(torch._int_mm(rounded, self.weight[a:b].t()), self.scale[a:b], steps)
+                _floats(_product(rounded, self.weight[a:b]), self.scale[a:b], steps)
                 for a, b in ((start, end), (width + start, width + end))
             )
             torch.mul(gelu(gate), up, out=out[:, start:end])
