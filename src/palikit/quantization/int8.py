@@ -175,8 +175,8 @@ def _integer_product(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
 
 def _product(rounded: Tensor, weight: Tensor) -> Tensor:
     """int8[R, K] and int8[N, K] -> int32[R, N]."""
-    is_some = _ROWS_OF_A_PART < len(rounded) <= _MOST_PARTS * _ROWS_OF_A_PART
-    if rounded.device.type == "cpu" and is_some:
+    can_be_parted = _ROWS_OF_A_PART < len(rounded) <= _MOST_PARTS * _ROWS_OF_A_PART
+    if rounded.device.type == "cpu" and can_be_parted:
         return _QUICKER(rounded, weight)
     return _at_once(rounded, weight)
 
