@@ -387,28 +387,6 @@ def _request(task: tasks.Task):
     return Request((tiny.picture(),), task, "picture")
 
 
-@pytest.mark.parametrize(
-    ("pictures", "most_weights", "threads"),
-    [(3, 2**26, 2), (1, 2**26, 4), (3, 0, 4)],
-    ids=["a small model", "one picture", "a large model"],
-)
-def test_a_small_model_leaves_threads_to_those_that_prepare_its_pictures(
-    monkeypatch: pytest.MonkeyPatch, pictures: int, most_weights: int, threads: int
-) -> None:
-    monkeypatch.setattr("palikit.engine._SMALL", most_weights)
-    predictor, seen = tiny.predictor(), []
-    tower = predictor.model.vision_tower
-    tower.register_forward_pre_hook(lambda *_: seen.append(torch.get_num_threads()))
-    before = torch.get_num_threads()
-    torch.set_num_threads(4)
-    try:
-        predictor.caption([tiny.picture() for _ in range(pictures)], options=SHORT)
-        assert torch.get_num_threads() == 4
-    finally:
-        torch.set_num_threads(before)
-    assert set(seen) == {threads}
-
-
 def test_a_model_is_no_smaller_for_being_held_in_fewer_bits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
