@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,22 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
+def held_up(
+    monkeypatch: pytest.MonkeyPatch, hold: Callable[[], object]
+) -> tuple[threading.Event, list[str]]:
+    """Opening waits first; an event for its first begin, and names of what was begun."""
+    begun, names, real = threading.Event(), [], early.open_source
+
+    def slow(source: Source, frames: int | None) -> Any:
+        names.append(source.name)
+        begun.set()
+        hold()
+        return real(source, frames)
+
+    monkeypatch.setattr(early, "open_source", slow)
+    return begun, names
+
+
 def wait_for_end() -> None:
     for thread in threading.enumerate():
         if thread.name == "palikit-early":
@@ -65,15 +82,8 @@ def test_what_no_thread_has_begun_is_opened_when_taken(
 def test_none_is_begun_after_the_end(
     sources: list[Source], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun, goes_on, real, count = threading.Event(), threading.Event(), early.open_source, []
-
-    def slow(source: Source, frames: int | None) -> Any:
-        count.append(source.name)
-        begun.set()
-        goes_on.wait(10)
-        return real(source, frames)
-
-    monkeypatch.setattr(early, "open_source", slow)
+    goes_on = threading.Event()
+    begun, count = held_up(monkeypatch, lambda: goes_on.wait(10))
     inputs = EarlyInputs(sources)
     begun.wait(10)
     inputs.end()
@@ -86,15 +96,7 @@ def test_none_is_begun_after_the_end(
 def test_an_input_at_work_is_waited_for_and_opened_once(
     sources: list[Source], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, count, begun = early.open_source, [], threading.Event()
-
-    def slow(source: Source, frames: int | None) -> Any:
-        count.append(source.name)
-        begun.set()
-        time.sleep(0.1)
-        return real(source, frames)
-
-    monkeypatch.setattr(early, "open_source", slow)
+    begun, count = held_up(monkeypatch, lambda: time.sleep(0.1))
     inputs = EarlyInputs(sources[:1])
     begun.wait(10)
     assert inputs.take(sources[0])[0].width == 10
