@@ -6,6 +6,7 @@ The command line derives from these fields. No torch here.
 import math
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
 
 from palikit.errors import InputError
 from palikit.vocab import Coordinates, MaskEdges
@@ -133,6 +134,14 @@ def _require_in(low: int, got: int, high: int, name: str) -> None:
     _require(low <= got <= high, name, got, f"between {low} and {high}")
 
 
+def _is_web_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 def _require(holds: bool, name: str, got: object, expected: str) -> None:  # noqa: FBT001
     if not holds:
         raise InputError(f"{name} is {got!r}: it must be {expected}")
@@ -205,6 +214,10 @@ class ServeOptions:
         _require_in(0, self.port, 65_535, "port")
         for name, low, high in _SERVE_RANGES:
             _require_in(low, getattr(self, name), high, name)
+        url = self.label_studio_url
+        if url is not None:
+            expected = "an address such as http://localhost:8080"
+            _require(_is_web_address(url), "label_studio_url", url, expected)
         if self.requests_per_minute is not None:
             _require_in(1, self.requests_per_minute, 10**6, "requests_per_minute")
         for name in ("request_timeout", "upload_timeout", "drain_timeout"):

@@ -352,7 +352,9 @@ def test_a_public_server_answers_to_the_names_it_was_given() -> None:
 def test_pages_of_other_sites_are_refused_and_no_permission_is_given() -> None:
     client = fake_client()
     other = {"origin": "https://evil.example"}
-    assert client.post("/v1/ocr", json={"image": data_uri()}, headers=other).status_code == 403
+    for headers in (other, {"origin": "http://["}, {"origin": "null"}):
+        answer = client.post("/v1/ocr", json={"image": data_uri()}, headers=headers)
+        assert answer.status_code == 403
     asking = client.options(CHAT, headers={**other, "access-control-request-method": "POST"})
     assert not [name for name in asking.headers if name.startswith("access-control")]
     own = {"origin": "http://localhost:8000"}

@@ -127,3 +127,12 @@ def test_outlines_without_a_mask_codec_are_refused() -> None:
 def test_an_interface_that_cannot_be_filled_in_is_refused(interface: str) -> None:
     with pytest.raises(Problem):
         controls_of(interface)
+
+
+def test_tasks_together_may_hold_more_memory_than_there_is_for_pictures() -> None:
+    """One after another: what is answered is held no longer."""
+    photo = data_uri(png(600, 400))
+    body = {"tasks": [{"data": {"photo": photo}}] * 12, "label_config": BOXES}
+    room = fake_client(max_pending_mib=5)  # a picture takes 0.7 MiB, four are in hand at once
+    results = room.post("/predict", json=body).json()["results"]
+    assert [len(each["result"]) for each in results] == [1] * 12

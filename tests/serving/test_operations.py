@@ -166,6 +166,8 @@ def test_every_reference_of_the_document_leads_somewhere() -> None:
         {"requests_per_minute": 0},
         {"request_timeout": 0.0},
         {"max_pixels": -1},
+        {"label_studio_url": "localhost:8080"},
+        {"label_studio_url": "http://["},
     ],
     ids=str,
 )

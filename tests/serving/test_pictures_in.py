@@ -76,7 +76,7 @@ def test_pixels_of_all_pictures_count_together() -> None:
 def test_memory_is_reserved_before_a_picture_is_decoded() -> None:
     held: list[int] = []
     open_sources([Upload(png(20, 10), "image/png")], LIMITS, held.append)
-    assert held == [len(png(20, 10)), 20 * 10 * 3]
+    assert held == [len(png(20, 10)), 20 * 10 * 4]
 
 
 def test_too_many_pictures_are_refused() -> None:

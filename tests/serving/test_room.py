@@ -1,13 +1,14 @@
 """Room for requests, counted from their last byte on; and the memory that they leave."""
 
 import asyncio
+import time
 
 import pytest
 
-from palikit.serving.exchange import begin_exchange
+from palikit.serving.exchange import EndedError, begin_exchange
 from palikit.serving.jobs import DrainingError, OverloadedError
 from palikit.serving.limits import LARGE_BYTES, Budget
-from tests.serving.made import FakeScheduler, asked, client_of, fake_client, service_with
+from tests.serving.made import FakeScheduler, asked, client_of, data_uri, fake_client, service_with
 
 CHAT = "/v1/chat/completions"
 
@@ -66,3 +67,43 @@ def test_memory_counts_as_large_once_when_all_of_it_is_given_back() -> None:
     budget.take(5)
     budget.give_back(5)
     assert not budget.has_been_large()
+
+
+def test_a_request_that_has_ended_holds_no_more_memory() -> None:
+    """A thread may still be at work on its pictures, and nobody would give back what it takes."""
+    budget = Budget(100)
+    exchange = begin_exchange({"method": "POST", "headers": []}, budget)
+    exchange.hold(40)
+    with exchange.part() as hold:
+        hold(50)
+        exchange.let_go()
+        with pytest.raises(EndedError):
+            hold(1)
+    assert budget.taken == 0
+
+
+def test_a_part_of_a_request_gives_its_memory_back_before_the_rest() -> None:
+    budget = Budget(100)
+    exchange = begin_exchange({"method": "POST", "headers": []}, budget)
+    exchange.hold(40)
+    for _ in range(3):
+        with exchange.part() as hold:
+            hold(30)
+            hold(30)
+            assert budget.taken == 100
+        assert budget.taken == 40
+    exchange.let_go()
+    assert budget.taken == 0
+
+
+def test_pictures_that_do_not_come_in_time_are_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def slow(*_: object) -> None:
+        time.sleep(1)
+
+    monkeypatch.setattr("palikit.serving.service.open_sources", slow)
+    began = time.monotonic()
+    answer = fake_client(request_timeout=0.2).post("/v1/ocr", json={"image": data_uri()})
+    assert answer.status_code == 504
+    assert time.monotonic() - began < 0.9

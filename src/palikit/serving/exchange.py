@@ -2,7 +2,10 @@
 
 import re
 import secrets
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -22,6 +25,10 @@ class Cancellable(Protocol):
     def cancel(self) -> object:
         """Nobody waits any more."""
         ...
+
+
+class EndedError(Exception):
+    """The request has ended, and nobody waits for what was to be done for it."""
 
 
 @dataclass
@@ -47,11 +54,39 @@ class Exchange:
     held: int = 0
     place: Cancellable | None = None
     works: list[Cancellable] = field(default_factory=list)
+    _has_ended: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def hold(self, size: int) -> None:
-        """Reserve memory until the request ends; raises Problem 429 where there is too little."""
-        self.budget.take(size)
-        self.held += size
+        """Reserve memory until the request ends, from any thread.
+
+        Raises:
+            Problem: 429 where there is too little.
+            EndedError: it has ended already, so that nobody would give it back.
+        """
+        with self._lock:
+            if self._has_ended:
+                raise EndedError
+            self.budget.take(size)
+            self.held += size
+
+    @contextmanager
+    def part(self) -> Iterator[Callable[[int], None]]:
+        """A `hold` for a part of the request, whose memory is free when that part ends."""
+        held = 0
+
+        def hold(size: int) -> None:
+            nonlocal held
+            self.hold(size)
+            held += size
+
+        try:
+            yield hold
+        finally:
+            with self._lock:
+                free = min(held, self.held)  # none is left where the request has ended
+                self.budget.give_back(free)
+                self.held -= free
 
     def let_go(self) -> None:
         """The request has ended: nobody waits for its jobs, and its memory is free."""
@@ -59,8 +94,10 @@ class Exchange:
             self.place.cancel()
         for work in self.works:
             work.cancel()
-        self.budget.give_back(self.held)
-        self.held = 0
+        with self._lock:
+            self._has_ended = True
+            self.budget.give_back(self.held)
+            self.held = 0
 
 
 def begin_exchange(scope: Scope, budget: Budget) -> Exchange:

@@ -114,7 +114,7 @@ class Gate:
                 403, "unknown_host", "this server is not called by that name (--allowed-hosts)"
             )
         origin = header(scope, b"origin").decode("latin-1")
-        if origin and urlsplit(origin).netloc.lower() != host.lower():
+        if origin and _host_of(origin) != host.lower():
             raise Problem(403, "cross_origin", "pages of other sites may not ask this server")
         if scope["path"] in _OPEN:
             return
@@ -277,6 +277,14 @@ def is_local(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host.lower() == "localhost"
+
+
+def _host_of(origin: str) -> str:
+    """The host of an Origin header, with its port; empty where it has none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def _name_in(host: str) -> str:

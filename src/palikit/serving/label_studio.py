@@ -230,10 +230,10 @@ async def _asked(
                 "the picture is in Label Studio: start the server with --label-studio-url"
             )
         source = urljoin(service.options.label_studio_url, source)
-    question = await service.prepare(
-        exchange, [source], task_of(control, data), GenerationOptions()
-    )
-    return await service.answer(exchange, question)
+    asked, options = task_of(control, data), GenerationOptions()
+    with exchange.part() as hold:
+        question = await service.prepare(exchange, [source], asked, options, hold)
+        return await service.answer(exchange, question)
 
 
 def _labels(control: XmlTree.Element) -> tuple[str, ...]:

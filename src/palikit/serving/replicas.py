@@ -119,6 +119,15 @@ def run_replicas(
         on_ready(f"http://{options.host}:{options.port}")
         stop.wait()
     finally:
+        _leave()
+
+
+def _leave() -> None:
+    """Take the application off, and Ray Serve with it unless others run on the cluster."""
+    from ray import serve
+
+    serve.delete(NAME)
+    if not serve.status().applications:
         serve.shutdown()
 
 

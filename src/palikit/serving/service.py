@@ -112,12 +112,25 @@ class Service:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def prepare(
-        self, exchange: Exchange, sources: Sequence[Source], task: Task, options: GenerationOptions
+        self,
+        exchange: Exchange,
+        sources: Sequence[Source],
+        task: Task,
+        options: GenerationOptions,
+        hold: Callable[[int], None] | None = None,
     ) -> Question:
         """Decodes pictures and checks every bound, before the model does any work.
 
+        Args:
+            exchange: the request.
+            sources: its pictures.
+            task: what is asked.
+            options: how the answer is generated.
+            hold: reserves memory; None holds it until the request ends.
+
         Raises:
             Problem, InputError: what is wrong with the request.
+            DeadlineError: its pictures were not there in time.
         """
         backend, limits = self.ready, self.limits
         check_count(sources, limits)
@@ -129,13 +142,14 @@ class Service:
             )
 
         def work() -> Question:
-            pictures = open_sources(sources, limits, exchange.hold)
+            pictures = open_sources(sources, limits, hold or exchange.hold)
             name = "picture" if len(pictures) == 1 else f"{len(pictures)} pictures"
             request = Request(pictures, task, name)
             count = backend.count_prompt(request, options, self.options.max_prompt_tokens)
             return Question(request, options, count)
 
-        question = await self.in_thread(work)
+        async with self.in_time(exchange):
+            question = await self.in_thread(work)
         line = exchange.line
         line.task, line.pictures = task.name, len(question.request.pictures)
         line.prompt_tokens = question.prompt_tokens

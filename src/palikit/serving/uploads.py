@@ -29,7 +29,8 @@ _SIGNATURES = (
     b"MM\x00*",
 )
 _HEAD = re.compile(r"data:([a-z]+/[a-z0-9.+-]+)?((?:;[^,;]*)*),", re.IGNORECASE)
-_BYTES_PER_PIXEL = 3
+_BYTES_PER_PIXEL = 4
+"""Of a decoded picture: Pillow keeps three colours in four bytes."""
 
 
 @dataclass(frozen=True)
