@@ -19,6 +19,7 @@ ROWS: dict[str, int] = {
     "scores": 0,
     "ahead": 0,
     "allocation": 0,
+    "fingerprint": 0,
     # 1: row 0 and Pillow, no torch
     "config": 1,
     "published": 1,

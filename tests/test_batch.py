@@ -475,12 +475,13 @@ OTHERS = {
     "grammar": Settings(LoadOptions(), GenerationOptions(grammar=False)),
     "seed": Settings(LoadOptions(), GenerationOptions(seed=1)),
     "frames": Settings(LoadOptions(), GenerationOptions(), frames=3),
+    "weights": Settings(LoadOptions(), GenerationOptions(), weights="of a later training"),
 }
 
 
 def test_every_option_but_the_device_is_a_setting() -> None:
     names = {field.name for cls in (LoadOptions, GenerationOptions) for field in fields(cls)}
-    assert set(SETTINGS.to_dict()) == names - {"device"} | {"frames"}
+    assert set(SETTINGS.to_dict()) == names - {"device"} | {"frames", "weights"}
 
 
 @pytest.mark.parametrize("fmt", ["json", "jsonl"])
@@ -505,6 +506,37 @@ def test_another_device_changes_no_answer(tmp_path: Path, pictures: list[Path]) 
     cuda = Settings(LoadOptions(device="cuda"), GenerationOptions())
     with output_file(file, settings=cuda) as output:
         assert len(output.earlier) == 2
+
+
+@pytest.mark.parametrize("fmt", ["json", "jsonl"])
+def test_a_record_that_does_not_say_which_weights_is_taken(
+    tmp_path: Path, pictures: list[Path], fmt: str
+) -> None:
+    file = tmp_path / f"out.{fmt}"
+    run(lambda: output_file(file, fmt), FakePredictor(), pictures)
+    for record in (tmp_path / name for name in hidden(tmp_path)):
+        known = json.loads(record.read_text())
+        known.get("options", known).pop("weights")
+        record.write_text(json.dumps(known))
+    now = OTHERS["weights"]
+    if fmt == "json":
+        assert len(finished_inputs(file, CAPTION, "fake", now, fmt)) == len(pictures)
+    else:
+        with output_file(file, fmt, settings=now) as output:
+            assert len(output.earlier) == len(pictures)
+
+
+@pytest.mark.parametrize("fmt", ["json", "csv", "jsonl"])
+def test_failures_alone_write_and_overwrite_nothing(tmp_path: Path, fmt: str) -> None:
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    file, good = tmp_path / f"out.{fmt}", write_picture(tmp_path / "good.png")
+    run(lambda: output_file(file, fmt), FakePredictor(), [tmp_path / "bad.png"])
+    assert not file.exists()
+    run(lambda: output_file(file, fmt), FakePredictor(), [good])
+    before = file.read_bytes()
+    again = lambda: output_file(file, fmt, overwrite=True)  # noqa: E731
+    run(again, FakePredictor(), [tmp_path / "bad.png"])
+    assert file.read_bytes() == before
 
 
 def test_all_options_that_differ_are_named(tmp_path: Path, pictures: list[Path]) -> None:

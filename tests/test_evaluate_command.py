@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from palikit.cli import main
 from palikit.options import LoadOptions
+from palikit.quantizing import quantize_checkpoint
 from tests import tiny
 from tests.e2e.test_finetune import write_rows
 from tests.evaluation.exams import docci, docvqa
@@ -258,6 +259,16 @@ def test_one_model_is_compared_in_several_forms(desk: Path, model: Path) -> None
     ]  # fmt: skip
     made = json.loads((desk / "c" / "int8" / "report.json").read_bytes())
     assert made["run"]["loading"]["quantize"] == "int8"
+
+
+def test_a_quantised_model_has_no_other_forms_to_compare(desk: Path, model: Path) -> None:
+    quantize_checkpoint(model, "int8", desk / "small")
+    told = refused(
+        "--data", texts(desk / "cells"), "-m", "small", "--compare-forms", "bfloat16,int8"
+    )
+    assert "small is held in int8" in told
+    assert "give the float checkpoint" in told
+    assert not (desk / "comparison-small-own").exists()
 
 
 # Several processes

@@ -199,6 +199,16 @@ def test_a_batch_nobody_sized_holds_no_more_than_so_many_image_tokens(
     assert watched.batches == batches
 
 
+def test_a_batch_nobody_sized_has_room_for_all_that_may_be_written(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = watched.predictor.model.config.vision_config.num_image_tokens
+    monkeypatch.setattr(engine, "MAX_BATCH_SLOTS", 3 * (tokens + 6))
+    requests = [Request((tiny.picture(n),), tasks.caption(), "") for n in range(7)]
+    watched.predictor.predict(requests, GenerationOptions(max_new_tokens=6))
+    assert watched.batches == [3, 3, 1]
+
+
 @pytest.mark.parametrize(("is_small", "batches"), [(True, [16, 4]), (False, [8, 8, 4])])
 def test_a_small_model_takes_more_pictures_together(
     watched: Watched, monkeypatch: pytest.MonkeyPatch, is_small: bool, batches: list[int]

@@ -40,6 +40,9 @@ MAX_BATCH_TOKENS = 8192
 memory than the largest request does. At 896 px it holds 2 pictures, at 448 px still 8.
 """
 
+MAX_BATCH_SLOTS = 2 * MAX_BATCH_TOKENS
+"""Tokens of such a batch that there is room for in its cache, those that may yet be written too."""
+
 _SMALL = 2**26
 """With fewer weights than these, opening and resizing a picture is no small part of the work."""
 
@@ -88,7 +91,7 @@ class Engine:
             options: how text is generated.
             batch_size: requests in a batch; None for up to `BATCH_SIZE` (`SMALL_BATCH_SIZE` with a
                 small model), and fewer where they have more than `MAX_BATCH_TOKENS` image tokens
-                together.
+                together, or with their answers more than `MAX_BATCH_SLOTS` tokens.
 
         Raises:
             InputError: `batch_size` is below 1, or a request has more tokens than the model knows
@@ -116,7 +119,7 @@ class Engine:
             InputError: `batch_size` is below 1.
         """
         _check_options(options, batch_size)
-        ahead = self._batch_size(1, batch_size) + 1
+        ahead = self._batch_size(1, options, batch_size) + 1
         with closing(mapped_ahead(self._prepare_inquiry, inquiries, ahead=ahead)) as prepared:
             each_ready = chain.from_iterable(prepared)
             yield from self._answer_each(each_ready, options, batch_size)
@@ -207,12 +210,12 @@ class Engine:
             before = self.prepare(request, before)
             yield request, before
 
-    def _batch_size(self, num_pictures: int, given: int | None) -> int:
+    def _batch_size(self, num_pictures: int, options: GenerationOptions, given: int | None) -> int:
         if given is not None:
             return given
         tokens = num_pictures * self.model.config.vision_config.num_image_tokens
         most = SMALL_BATCH_SIZE if self.is_small else BATCH_SIZE
-        return max(1, min(most, MAX_BATCH_TOKENS // tokens))
+        return max(1, min(most, MAX_BATCH_TOKENS // tokens, rows_with_room(tokens, options)))
 
     def _answer_each(
         self,
@@ -221,7 +224,7 @@ class Engine:
         batch_size: int | None,
     ) -> Iterator[Prediction[Any] | PaliKitError]:
         embeds = _ImageEmbeds({})
-        for batch in self._batches(each_ready, batch_size):
+        for batch in self._batches(each_ready, options, batch_size):
             if rows := [each for each in batch if not isinstance(each, PaliKitError)]:
                 requests = [request for request, _ in rows]
                 inputs = self.collate([prepared for _, prepared in rows])
@@ -238,7 +241,10 @@ class Engine:
         return self.model.device.type == "cpu" and sum(map(torch.numel, weights)) < _SMALL
 
     def _batches(
-        self, each_ready: Iterable[_Ready | PaliKitError], batch_size: int | None
+        self,
+        each_ready: Iterable[_Ready | PaliKitError],
+        options: GenerationOptions,
+        batch_size: int | None,
     ) -> Iterator[list[_Ready | PaliKitError]]:
         """Neighbours with the same number of pictures; errors keep their place and count nothing.
 
@@ -254,7 +260,7 @@ class Engine:
                     batch, rows = [], 0
                 rows, num_pictures = rows + 1, count
             batch.append(each)
-            if rows and rows == self._batch_size(num_pictures, batch_size):
+            if rows and rows == self._batch_size(num_pictures, options, batch_size):
                 yield batch
                 batch, rows = [], 0
         if batch:
@@ -290,6 +296,11 @@ class Engine:
             self.read(request, generation)
             for request, generation in zip(batch, generations, strict=True)
         ]
+
+
+def rows_with_room(image_tokens: int, options: GenerationOptions) -> int:
+    """Requests of so many image tokens each that `MAX_BATCH_SLOTS` have room for; 0 for none."""
+    return MAX_BATCH_SLOTS // ((image_tokens + options.max_new_tokens) * options.num_beams)
 
 
 def _check_options(options: GenerationOptions, batch_size: int | None) -> None:

@@ -212,3 +212,42 @@ def test_the_pictures_of_a_data_set_are_inputs_once(tmp_path: Path) -> None:
     assert is_data_set(str(file))
     found = sources_of(str(file), tmp_path / "pictures")
     assert [Path(source.name).name for source in found] == ["0.png", "1.png"]
+
+
+def test_what_is_overwritten_stays_until_there_is_an_answer_to_take_its_place(
+    tmp_path: Path, sources: list[Source]
+) -> None:
+    run(tmp_path / "out", sources)
+    before = contents(tmp_path / "out")
+    run(tmp_path / "out", sources, asked(task=tasks.ocr()), overwrite=True, stop_after=0)
+    assert contents(tmp_path / "out") == before
+    run(tmp_path / "out", sources, asked(task=tasks.ocr()), overwrite=True, stop_after=1)
+    assert inputs_in(tmp_path / "out") == [sources[0].name]
+    todo, _ = run(tmp_path / "out", sources, asked(task=tasks.ocr()))
+    assert todo == [source.name for source in sources[1:]]
+
+
+def test_failures_alone_overwrite_nothing(tmp_path: Path, sources: list[Source]) -> None:
+    run(tmp_path / "out", sources)
+    before = contents(tmp_path / "out")
+    with Shards(tmp_path / "out", asked(), sources, 3, overwrite=True) as shards:
+        for source in shards.todo:
+            shards.take(Failure(source.name, InputError("no picture")))
+        shards.end(is_whole=True)
+    assert contents(tmp_path / "out") == before
+
+
+def test_overwriting_leaves_parts_of_others_alone(tmp_path: Path, sources: list[Source]) -> None:
+    theirs = tmp_path / "part-00000-6a1f.snappy.parquet"
+    theirs.write_bytes(b"theirs")
+    run(tmp_path, sources, overwrite=True)
+    assert theirs.read_bytes() == b"theirs"
+
+
+def test_a_refused_run_changes_no_plan(tmp_path: Path, sources: list[Source]) -> None:
+    run(tmp_path / "out", sources[:3])
+    plan = (tmp_path / "out" / ".inputs.json").read_bytes()
+    (tmp_path / "out" / "part-00001.jsonl").write_text("{}\n")
+    with pytest.raises(InputError, match="is no answer of PaliKit"):
+        run(tmp_path / "out", sources)
+    assert (tmp_path / "out" / ".inputs.json").read_bytes() == plan

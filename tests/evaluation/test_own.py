@@ -150,6 +150,13 @@ def test_one_call_measures_a_model(tmp_path: Path) -> None:
     assert (report.figure, report.examples, len(told)) == ("ap", 5, 5)
     again = evaluate(predictor, tmp_path / "val.jsonl", output=tmp_path / "out", generation=options)
     assert again.score == report.score
+    with pytest.raises(InputError, match=r"holds another evaluation \(weights: "):
+        evaluate(
+            tiny.predictor(seed=1),
+            tmp_path / "val.jsonl",
+            output=tmp_path / "out",
+            generation=options,
+        )
 
 
 def test_a_benchmark_has_no_task(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from torch import nn
 from palikit.data.records import Annotation
 from palikit.data.rows import Row
 from palikit.masks import Mask
+from palikit.model.fingerprint import model_fingerprint
 from palikit.results import Box
 from palikit.training import RowExamples
-from palikit.training.run_record import model_fingerprint
 from tests import tiny
 
 

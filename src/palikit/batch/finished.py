@@ -6,7 +6,7 @@ JSON lines need none of this: they say themselves what they hold. The record of 
 
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,9 @@ def finished_inputs(
             return frozenset()
     except OSError:
         return frozenset()
-    now = _command(question, model, settings, file_format)
-    if any(record.get(name) != value for name, value in now.items()):
+    now, options = _command(question, model, file_format), record.get("options")
+    is_other = any(record.get(name) != value for name, value in now.items())
+    if is_other or not isinstance(options, Mapping) or settings.differences(options):
         return frozenset()
     return frozenset(map(str, record.get("inputs", ())))
 
@@ -49,22 +50,20 @@ def finished_record(
 ) -> tuple[Path, str]:
     """The record's file and what is to be written there, for a file that was just finished."""
     record = {
-        **_command(question, model, settings, file_format),
+        **_command(question, model, file_format),
+        "options": settings.to_dict(),
         "sha256": _digest(file),
         "inputs": sorted(keys),
     }
     return _record_file(file), json.dumps(record, indent=2) + "\n"
 
 
-def _command(
-    question: Question, model: str, settings: Settings, file_format: str
-) -> dict[str, Any]:
+def _command(question: Question, model: str, file_format: str) -> dict[str, Any]:
     return {
         "format": file_format,
         "task": question.task,
         "asked": question.asked,
         "model": model,
-        "options": settings.to_dict(),
     }
 
 

@@ -121,7 +121,7 @@ class OutputFile:
             is_whole: every input was tried; if not, the journal is left for the next run.
             has_failures: some input has no answer, so that the next run shall try it again.
         """
-        if not is_whole:
+        if not is_whole or not self.answers:  # of failures alone there is nothing to write
             return
         with writing(self.file):
             self._begin()

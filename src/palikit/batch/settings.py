@@ -17,22 +17,28 @@ class Settings:
         loading: how the model is loaded; the device is left out of every comparison.
         generation: how text is generated.
         frames: see `open_source`.
+        weights: what tells those that are asked from others; None where that is not known.
     """
 
     loading: LoadOptions
     generation: GenerationOptions
     frames: int | None = None
+    weights: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The options by name, in the values that JSON has."""
-        options = {**asdict(self.loading), **asdict(self.generation), "frames": self.frames}
+        own = {"frames": self.frames, "weights": self.weights}
+        options = {**asdict(self.loading), **asdict(self.generation), **own}
         return {name: value for name, value in options.items() if name != "device"}
 
     def differences(self, earlier: Mapping[str, Any]) -> list[str]:
         """What is not as in a record that `to_dict` once wrote: "name: earlier, now this"."""
+        now = self.to_dict()
+        if "weights" not in earlier:  # a record of before they were in it
+            del now["weights"]
         return [
             f"{name}: {earlier.get(name)}, now {value}"
-            for name, value in self.to_dict().items()
+            for name, value in now.items()
             if earlier.get(name) != value
         ]
 

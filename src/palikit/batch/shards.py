@@ -11,6 +11,7 @@ that no shard that is finished is ever touched; those that are gone keep their a
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -28,6 +29,10 @@ from palikit.records import prediction_from_dict
 
 _PLAN, _LOCK, _FAILURES = ".inputs.json", ".lock", "failures.jsonl"
 _ENDINGS = {"jsonl": ".jsonl", "coco": ".json", "parquet": ".parquet"}
+_OWN = re.compile(
+    r"\.?part-\d{5,}\.(jsonl|json|parquet)(\.partial\.jsonl|\.options\.json|\.finished\.json)?"
+)
+"""Names of what this writes; others have parts in their folders too."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,8 @@ class Shards:
         self.folder, self._asked, self._overwrite = folder, asked, overwrite
         self.failures: list[Failure] = []
         self._open: tuple[int, OutputFile] | None = None
-        self._failed_in_shard = False
+        self._failed: set[int] = set()
+        self._has_begun = False
         self._stack = ExitStack()
         if folder.is_file():
             raise InputError(f"{folder} is a file: give --output the name of a folder")
@@ -111,11 +117,15 @@ class Shards:
             InputError: it cannot be written.
         """
         name = answer.name if isinstance(answer, Failure) else answer.input
-        output = self._shard(self._shard_of[input_key(name)])
+        number = self._shard_of[input_key(name)]
         if isinstance(answer, Failure):
             self.failures.append(answer)
-            self._failed_in_shard = True
-        else:
+            self._failed.add(number)
+            if self._overwrite and not self._has_begun:
+                return  # nothing takes the place of what is there
+        self._begin()
+        output = self._shard(number)
+        if not isinstance(answer, Failure):
             # As a journal gives it back, and without its picture.
             output.add(prediction_from_dict(answer.to_dict()))
 
@@ -150,12 +160,20 @@ class Shards:
         shards = _read_plan(file) if is_begun else []
         known = {input_key(name) for names in shards for name in names}
         new = [source.name for source in sources if source.key not in known]
-        shards += [new[start : start + size] for start in range(0, len(new), size)]
+        return shards + [new[start : start + size] for start in range(0, len(new), size)]
+
+    def _begin(self) -> None:
+        """What is overwritten goes when there is something to take its place, not before."""
+        if self._has_begun:
+            return
+        file = self.folder / _PLAN
         with writing(file):
             if self._overwrite:
-                self._remove_all()
-            replace_file(file, json.dumps({"shards": shards}) + "\n")
-        return shards
+                for each in list(self.folder.iterdir()):
+                    if _OWN.fullmatch(each.name):
+                        each.unlink()
+            replace_file(file, json.dumps({"shards": self._plan}) + "\n")
+        self._has_begun = True
 
     def _check_place(self, *, is_begun: bool) -> None:
         """Files of others are neither mixed with answers nor removed."""
@@ -172,11 +190,6 @@ class Shards:
                 "same --format again, --output another name, or --overwrite it"
             )
 
-    def _remove_all(self) -> None:
-        for pattern in ("part-*", ".part-*.options.json", ".part-*.finished.json"):
-            for file in self.folder.glob(pattern):
-                file.unlink()
-
     def _parts(self) -> list[Path]:
         return sorted(self.folder.glob("part-*"))
 
@@ -185,6 +198,8 @@ class Shards:
 
     def _unanswered(self, by_key: Mapping[str, Source]) -> list[Source]:
         todo: list[Source] = []
+        if self._overwrite:
+            return list(by_key.values())
         for number, names in enumerate(self._plan):
             keys = [key for key in map(input_key, names) if key in by_key]  # others are gone
             done = self._finished(number)
@@ -230,9 +245,9 @@ class Shards:
             return
         number, output = self._open
         if output.answers:  # of nothing but failures there is nothing to write
-            output.end(self._plan[number], is_whole=True, has_failures=self._failed_in_shard)
+            output.end(self._plan[number], is_whole=True, has_failures=number in self._failed)
         output.__exit__()
-        self._open, self._failed_in_shard = None, False
+        self._open = None
 
 
 def _read_plan(file: Path) -> list[list[str]]:

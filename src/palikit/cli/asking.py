@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ from palikit.cli.saving import is_finished, keep_inputs
 from palikit.cli.several import check_outputs, layout_of
 from palikit.cli.team import Team, team_of
 from palikit.errors import InputError
+from palikit.fingerprint import weights_here
 from palikit.options import GenerationOptions, LoadOptions
 from palikit.published import BUILT_IN, BUILT_IN_LANGUAGES
 from palikit.urls import MAX_BYTES
@@ -96,6 +98,8 @@ def _ask(
     """As `ask`, with what shares the model; the exit code."""
     options, settings = read_options(ctx, RunOptions), _settings(ctx)
     file_format, name = format_of(options), _checked_model(model)
+    if options.output_file is not None:  # of which some may have been answered by other weights
+        settings = replace(settings, weights=weights_here(model, settings.loading.adapter))
     check_outputs(options, questions)
     found = discover(
         inputs,

@@ -12,6 +12,7 @@ from palikit.cli.command import INTERRUPTED, Command, names_of, remark, visible
 from palikit.cli.options import ParallelOptions, options_of, read_options
 from palikit.cli.team import Team, team_of
 from palikit.errors import InputError
+from palikit.fingerprint import weights_here
 from palikit.options import GenerationOptions, LoadOptions
 from palikit.published import BUILT_IN
 
@@ -64,7 +65,8 @@ def batch(ctx: click.Context, inputs: tuple[str, ...], model: str | None) -> Non
     generation, loading = read_options(ctx, GenerationOptions), read_options(ctx, LoadOptions)
     from palikit.batch import Settings
 
-    settings = Settings(loading, generation, options.frames)
+    weights = weights_here(model, loading.adapter)
+    settings = Settings(loading, generation, options.frames, weights)
     parallel = read_options(ctx, ParallelOptions)
     if options.ray and parallel.tensor_parallel > 1:
         raise InputError(
@@ -107,6 +109,7 @@ def _run(
         if team is not None:
             team.say_todo(shards.todo)
         if not shards.todo:
+            shards.end(is_whole=True)
             _say(options, f"nothing left to do: {folder} holds all {done} answers")
             return 0
         if done:
@@ -174,8 +177,11 @@ def _answers(
         predictor = team.load(model, settings.loading)
     else:
         from palikit.cli.asking import load_predictor
+        from palikit.cli.remarks import remarks_on_model
 
         predictor = load_predictor(model, settings.loading)
+        for line in remarks_on_model(predictor, settings.loading):
+            _say(options, line)
     return answer_each(
         predictor,
         todo,

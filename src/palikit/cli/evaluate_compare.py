@@ -53,7 +53,19 @@ def in_form(loading: LoadOptions, form: str) -> LoadOptions:
 def compare_forms(
     runner: Runner, model: str, loading: LoadOptions, forms: Sequence[str], output_format: str
 ) -> None:
-    """Evaluate one checkpoint in each form, and show the differences to the first."""
+    """Evaluate one checkpoint in each form, and show the differences to the first.
+
+    Raises:
+        InputError: the checkpoint is held in fewer bits already.
+    """
+    from palikit.adapters import find_source
+    from palikit.checkpoints.stored_form import stored_form
+
+    if stored := stored_form(find_source(model, loading.revision, loading.adapter).path):
+        raise InputError(
+            f"{model} is held in {stored} and has no other form: give the float checkpoint that it "
+            "was made from"
+        )
     folder = _folder(runner, f"comparison-{_label(model)}")
     found = [runner.model(model, in_form(loading, form), folder / form) for form in forms]
     _show(runner, found, forms, folder, output_format)

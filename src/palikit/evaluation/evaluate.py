@@ -15,6 +15,7 @@ from palikit.evaluation.own import own_exam, own_rows
 from palikit.evaluation.published import size_of
 from palikit.evaluation.report import Report, Subject, make_report
 from palikit.evaluation.running import answer_missing, default_batch_size
+from palikit.model.fingerprint import model_fingerprint
 from palikit.model.mask_coding import mask_encoder
 from palikit.options import MAX_NEW_TOKENS, GenerationOptions
 from palikit.predictor import Predictor
@@ -86,8 +87,13 @@ def evaluate(
         exam = exam.decoded(generation)
     vision = predictor.model.config.vision_config
     size = batch_size or default_batch_size(vision.num_image_tokens, exam)
-    identity = identity_of(exam, predictor.name, None, None)
-    folder = AnswerFolder(Path(output), {**identity, "dtype": str(predictor.model.dtype)})
+    identity = identity_of(exam, predictor.name, model_fingerprint(predictor.model), None)
+    held = {
+        "dtype": str(predictor.model.dtype),
+        "coordinates": predictor.coordinates,
+        "mask_edges": predictor.engine.read.mask_edges,
+    }
+    folder = AnswerFolder(Path(output), {**identity, "loading": held})
     folder.begin(overwrite=overwrite)
     answer_missing(
         exam, predictor, folder, batch_size=size, side=vision.image_size, on_answer=on_answer

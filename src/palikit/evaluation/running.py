@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import closing
 
-from palikit.engine import BATCH_SIZE, MAX_BATCH_TOKENS
+from palikit.engine import BATCH_SIZE, MAX_BATCH_TOKENS, rows_with_room
 from palikit.evaluation.answer_folder import AnswerFolder
 from palikit.evaluation.answering import Answerer, Share, ask, batches_of, missing
 from palikit.evaluation.exam import Exam
@@ -19,7 +19,9 @@ def default_batch_size(tokens_per_image: int, exam: Exam) -> int:
         len(item.example.images) if item.example.video is None else item.example.video.frames
         for item in exam.items
     )
-    return max(1, min(BATCH_SIZE, MAX_BATCH_TOKENS // (max(pictures, 1) * tokens_per_image)))
+    tokens = max(pictures, 1) * tokens_per_image
+    with_room = rows_with_room(tokens, exam.generation)
+    return max(1, min(BATCH_SIZE, MAX_BATCH_TOKENS // tokens, with_room))
 
 
 def number_done(exam: Exam, folder: AnswerFolder, batch_size: int, share: Share) -> tuple[int, int]:

@@ -1,6 +1,5 @@
 """What `run.json` says of a run, and which of it a resumed run must have in common with it."""
 
-import hashlib
 import json
 import platform
 import sys
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 
 from palikit.errors import InputError
+from palikit.model.fingerprint import model_fingerprint
 from palikit.model.paligemma import PaliGemma
 from palikit.train_options import LoraOptions, LossOptions, TrainOptions
 from palikit.training.precision import compute_dtype
@@ -47,9 +47,6 @@ _DEFAULTS = {
     for options in (TrainOptions, LossOptions, LoraOptions)
     for each in fields(options)
 }
-
-_SAMPLE = 1024
-"""Values of each weight that the fingerprint of a model is made of."""
 
 _PACKAGES = (
     "palikit",
@@ -203,22 +200,6 @@ def _other_rates(old: dict[str, Any], new: dict[str, Any], step: int) -> str:
         f"the run had {before} steps and has {now}, with which the {step} that are done would have "
         f"had other learning rates (schedule {schedule}, warmup {warmup:g})"
     )
-
-
-def model_fingerprint(model: PaliGemma) -> str:
-    """A digest of names, shapes and evenly spaced values of all weights.
-
-    It tells models apart that people mix up; it is no proof against one who wants to be mistaken.
-    """
-    digest = hashlib.sha256()
-    for name, weight in sorted(model.named_parameters()):
-        flat = weight.detach().reshape(-1)
-        number = min(_SAMPLE, len(flat))
-        # In whole numbers: float32 has no 24 millionth place of its own.
-        places = torch.arange(number) * (len(flat) - 1) // max(number - 1, 1)
-        values = flat[places.to(flat.device)].cpu().double().numpy()
-        digest.update(f"{name} {tuple(weight.shape)}".encode() + values.tobytes())
-    return digest.hexdigest()
 
 
 def _versions() -> dict[str, str]:
