@@ -1,5 +1,6 @@
 """The end of `palikit finetune`: what came of the run, what comes next, and the Hub."""
 
+import re
 import shlex
 import sys
 from dataclasses import fields
@@ -12,20 +13,14 @@ from palikit.cli.command import INTERRUPTED, remark
 from palikit.cli.finetune_data import TrainingRows
 from palikit.cli.finetune_options import FinetuneOptions
 from palikit.cli.finetune_processes import Together
-from palikit.data.options import DataTask
 from palikit.errors import HubError
 from palikit.options import LoadOptions
 
 if TYPE_CHECKING:
+    from palikit.data.rows import Row
     from palikit.training import RunResult
 
-_COMMAND_OF: dict[DataTask, str] = {
-    "detect": 'palikit detect photo.jpg "{labels}" --model {model}',
-    "segment": 'palikit segment photo.jpg "{labels}" --model {model}',
-    "caption": "palikit caption photo.jpg --model {model}",
-    "vqa": 'palikit answer photo.jpg "{question}" --model {model}',
-    "ocr": "palikit ocr photo.jpg --model {model}",
-}
+_PHOTO = "photo.jpg"
 
 
 def tell_interrupted(ctx: click.Context, result: "RunResult", processes: Together) -> None:
@@ -45,13 +40,30 @@ def tell(result: "RunResult", rows: TrainingRows, options: FinetuneOptions) -> N
     if result.score is not None:
         name, value = result.score
         click.echo(f"best: {name} {value:.4g} after step {result.best_step}")
-    prefix = rows.example.prefix
-    command = _COMMAND_OF[rows.task].format(
-        model=shlex.quote(str(result.best)),
-        labels=prefix.partition(" ")[2],
-        question=_question(prefix),
-    )
-    click.echo(f"use it: {command}{loading_words(options)}")
+    words = ["palikit", *asking_words(rows.example), "--model", str(result.best)]
+    click.echo(f"use it: {' '.join(map(_quoted, words))}{loading_words(options)}")
+
+
+def asking_words(row: "Row") -> list[str]:
+    """The command that asks about a picture what a row asks, in the same words."""
+    from palikit.data.check_suffix import prompt_of, task_of
+
+    prompt = prompt_of(row).strip()
+    task = task_of(row, next(iter(row.suffixes), ""))
+    verb, _, rest = prompt.partition(" ")
+    language, _, question = rest.partition(" ")
+    spoken = [] if language == "en" else ["--language", language]
+    if task.name == "refer":
+        return ["segment", "--refer", _PHOTO, prompt]
+    if task.name == verb and verb in ("detect", "segment"):
+        return [verb, _PHOTO, rest]
+    if task.name == verb and verb in ("caption", "describe"):
+        return [verb, _PHOTO, *spoken]
+    if task.name == verb == "answer":
+        return [verb, _PHOTO, question, *spoken]
+    if prompt == "ocr":
+        return ["ocr", _PHOTO]
+    return ["generate", _PHOTO, prompt]
 
 
 def loading_words(options: FinetuneOptions) -> str:
@@ -86,7 +98,8 @@ def push(best: Path, output: Path, repository: str) -> None:
         raise HubError(f"{error}; push it later with: {shlex.join(again)}") from None
 
 
-def _question(prefix: str) -> str:
-    """The question in a prompt such as "answer en what is this?"."""
-    words = prefix.split(" ", 2)
-    return words[2] if words[0] == "answer" and len(words) == 3 else prefix
+def _quoted(word: str) -> str:
+    """A word for any shell: in double quotes, which all of them know, where that is enough."""
+    if re.search(r"[\"$`\\!]", word) or shlex.quote(word) == word:
+        return shlex.quote(word)
+    return f'"{word}"'
