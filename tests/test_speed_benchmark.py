@@ -155,6 +155,31 @@ def test_int8_bytes_are_a_quarter_of_those_of_float32_and_the_peer_keeps_its_hea
     assert rates[1] < rates[2] < rates[0]
 
 
+def test_the_head_of_4_bits_is_read_in_8_or_16_and_a_cpu_reads_8_bits_for_4() -> None:
+    config = config_for("PaliGemma 2", "3B", 224)
+    names = ("palikit-int8", "palikit-int4", "palikit-nf4")
+
+    def rates(limits: Limits) -> list[float]:
+        contenders = contenders_of(case_named("caption-224-1"), names)
+        return [highest_decode_rate(config, each, limits) for each in contenders]
+
+    int8, int4, nf4 = rates(Limits(read_bytes_per_second=33e9))
+    assert int4 == int8
+    assert int8 < nf4 < 1.5 * int8  # its head is in half precision
+    int8, int4, nf4 = rates(Limits(copy_bytes_per_second=33e9))
+    assert int8 < int4 < 2 * int8
+    assert nf4 < int4
+
+
+def test_the_peak_on_a_gpu_is_that_of_its_memory() -> None:
+    on_gpu = [
+        trial(OURS.name, 1.0, 12.0, peak_device_bytes=7),
+        trial(THEIRS.name, 4.0, 3.0, peak_device_bytes=14),
+    ]
+    ours, theirs = summarise((OURS, THEIRS), on_gpu, None, None)
+    assert (ours.peak, theirs.memory_ratio) == (7, 0.5)
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [

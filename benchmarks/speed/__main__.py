@@ -65,8 +65,14 @@ def measure(
     if measured and case.needs_checkpoint:
         config = config_of(settings.checkpoints.float_one(case))
     summaries, remarks = summarise(contenders, trials, limits, config), differences(trials)
+    for summary in summaries:
+        if summary.error:
+            say(f"NOTE {summary.name}: {summary.error}")
+    if not measured:
+        say(f"{case.name}: nothing could be measured; an earlier result stays as it is")
+        return
     write_report(args.output, case, settings, where, limits, trials, summaries, remarks)
-    for remark in (*remarks, *(f"{s.name}: {s.error}" for s in summaries if s.error)):
+    for remark in remarks:
         say(f"NOTE {remark}")
     reports = read_reports(args.output, settings.device)
     print(tables([each for each in reports if each["case"]["name"] == case.name]))

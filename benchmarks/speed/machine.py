@@ -35,8 +35,8 @@ class Limits:
         read_bytes_per_second: all threads reading a buffer larger than any cache.
         read_method: "compiled", or "torch" where no C compiler was found: a sum, somewhat slower.
         copy_bytes_per_second: bytes read and written by a copy on the GPU.
-        int_mm_per_second, packed_per_second: int8 operations, two a product, at 272 rows: of
-            `torch._int_mm`, and of the packed kernel with its quantisation of activations.
+        int_mm_per_second, packed_per_second: int8 operations, two a product, on a CPU at 272 rows:
+            of `torch._int_mm`, and of the packed kernel with its quantisation of activations.
         float32_per_second, bfloat16_per_second: operations, two a product.
     """
 
@@ -145,13 +145,14 @@ def read_torch(nbytes: int) -> float:
 
 
 def measure_cuda(scale: float) -> Limits:
-    """Copy bandwidth and bfloat16 rate of the GPU."""
+    """Copy bandwidth and rates of bfloat16 and 8-bit products of the GPU."""
     import torch
 
     side = max(64, int(GPU_SIDE * scale))
     source = torch.ones(int(BUFFER_BYTES * scale), dtype=torch.uint8, device="cuda")
     target = torch.empty_like(source)
     x = torch.randn(side, side, dtype=torch.bfloat16, device="cuda")
+    whole = torch.randint(-127, 127, (side, side), dtype=torch.int8, device="cuda")
 
     def settled(call: Callable[[], object]) -> float:
         def whole() -> None:
@@ -164,6 +165,7 @@ def measure_cuda(scale: float) -> Limits:
     return Limits(
         copy_bytes_per_second=2 * source.nbytes / settled(lambda: target.copy_(source)),
         bfloat16_per_second=2 * side**3 / settled(lambda: x @ x),
+        int_mm_per_second=2 * side**3 / settled(lambda: torch._int_mm(whole, whole.t())),
     )
 
 

@@ -20,9 +20,10 @@ class Summary:
     """One contender: medians over all its calls, and its ratios to the first contender.
 
     Attributes:
-        peak_bytes: the largest of all turns.
-        first_token_share, decode_share: of the machine's limit, 1 at most; more where a grammar
-            forces tokens, which take no step of their own.
+        peak_bytes, peak_device_bytes: the largest of all turns.
+        first_token_share, decode_share: of the machine's limit, which was measured beside and not
+            at the same time: 1 at most but for noise; more where a grammar forces tokens, which
+            take no step of their own.
         decode_share_beside: the same of what memory could be read at right before or after each
             run, for on a shared machine that changes from minute to minute.
         first_token_ratio, load_ratio, whole_ratio: the first contender's seconds over this one's.
@@ -51,6 +52,11 @@ class Summary:
     whole_ratio: float | None = None
     same_output: float | None = None
     error: str | None = None
+
+    @property
+    def peak(self) -> int | None:
+        """Bytes of where the model lies: the GPU's memory, or the process's."""
+        return self.peak_device_bytes or self.peak_bytes
 
 
 def summarise(
@@ -103,7 +109,7 @@ def _with_ratios(summary: Summary, first: Sequence[Measurement]) -> Summary:
         first_token_ratio=_ratio(best.first_token_seconds, summary.first_token_seconds),
         decode_ratio=_ratio(best.decode_tokens_per_second, summary.decode_tokens_per_second),
         load_ratio=_ratio(best.load_seconds, summary.load_seconds),
-        memory_ratio=_ratio(best.peak_bytes, summary.peak_bytes),
+        memory_ratio=_ratio(best.peak, summary.peak),
         whole_ratio=_ratio(best.whole_seconds, summary.whole_seconds),
     )
 

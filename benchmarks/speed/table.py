@@ -96,7 +96,7 @@ def _figures(title: str, summaries: Sequence[Summary]) -> list[list[str]]:
             _number(each.decode_tokens_per_second),
             _shares(each),
             _number(each.load_seconds),
-            _number(None if each.peak_bytes is None else each.peak_bytes / 1e9),
+            _number(None if each.peak is None else each.peak / 1e9),
         ]
         for place, each in enumerate(shown)
     ]

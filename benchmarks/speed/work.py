@@ -15,6 +15,9 @@ _WEIGHT_BYTES: dict[Form, float] = {
 }
 """Of one weight; scales are not counted, so that a limit is never too low."""
 
+_HEAD_BYTES: dict[Form, float] = {"int4": 1, "nf4": 2}
+"""Where they are others than those of the layers: 8 bits, and floats in half precision."""
+
 BITSANDBYTES = "transformers-bitsandbytes-int8"
 
 
@@ -63,8 +66,11 @@ def highest_decode_rate(
     if engine is None or limits.bandwidth is None:
         return None
     head = config.text_config.vocab_size * config.text_config.hidden_size
-    each = head_each = _WEIGHT_BYTES[engine.form]
+    is_cpu = limits.copy_bytes_per_second is None
+    each = _WEIGHT_BYTES[engine.form]
+    head_each = _HEAD_BYTES.get(engine.form, each)
+    if engine.form == "int4" and is_cpu:
+        each = 1  # laid out in 8 bits
     if engine.name == BITSANDBYTES:
-        # It leaves the head as it was: in float32 on a CPU, in bfloat16 on a GPU.
-        head_each = 4 if limits.copy_bytes_per_second is None else 2
+        head_each = 4 if is_cpu else 2  # as it was: in float32 on a CPU, in bfloat16 on a GPU
     return contender.batch * limits.bandwidth / (_layer_weights(config) * each + head * head_each)
