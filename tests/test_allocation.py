@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from palikit import allocation
+
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="resident memory as Linux counts it"
 )
@@ -49,6 +51,26 @@ def test_memory_that_was_kept_is_given_back_by_all_threads_of_one_heap() -> None
     kept, left = kept_and_left("share_one_heap()")
     assert kept >= 35
     assert left <= 5
+
+
+@pytest.mark.parametrize(
+    ("largest", "taken"), [(2**30, [2**30]), (2**25, [2**25]), (0, [])], ids=str
+)
+def test_a_library_that_takes_less_is_asked_for_less_or_left_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, largest: int, taken: list[int]
+) -> None:
+    values: dict[int, int] = {}
+
+    def mallopt(option: int, value: int) -> int:
+        if option == allocation._MMAP_THRESHOLD and value > largest:
+            return 0
+        values[option] = value
+        return 1
+
+    monkeypatch.setattr(allocation, "_of_c_library", lambda _: mallopt)
+    allocation.keep_freed_memory()
+    assert [values[each] for each in (allocation._MMAP_THRESHOLD,) if each in values] == taken
+    assert (allocation._TRIM_THRESHOLD in values) == bool(taken)
 
 
 def test_threads_with_heaps_of_their_own_keep_some() -> None:

@@ -94,7 +94,10 @@ def test_rows_of_the_table_behind_the_last_id_are_never_predicted() -> None:
     assert max(ids(generation)) < model.config.image_token_index
 
 
-def test_the_likeliest_token_is_the_first_of_the_largest_with_its_log_probability() -> None:
+def test_the_likeliest_token_is_the_first_of_the_largest_with_its_log_probability(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.Tensor, "double", None)  # which a Mac's GPU does not have
     logits = torch.randn(5, 3000, generator=torch.Generator().manual_seed(0)) * 10
     logits[1, [7, 700]] = 99.0
     greedy = GenerationOptions()

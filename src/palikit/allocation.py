@@ -14,7 +14,10 @@ def keep_freed_memory() -> None:
     By default blocks of some size go back to the system at once, and every page of the next one is
     fetched anew: activations of a whole prompt are such blocks.
     """
-    _set_options({_MMAP_THRESHOLD: 2**30, _TRIM_THRESHOLD: 2**31 - 1})
+    # Some releases take no more than the second. Where none is taken the default is the better
+    # one: it follows what is freed until either of these options is set.
+    if any(_set_option(_MMAP_THRESHOLD, size) for size in (2**30, 2**25)):
+        _set_option(_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def share_one_heap() -> None:
@@ -23,7 +26,7 @@ def share_one_heap() -> None:
     By default each has one of its own, whose free end `return_freed_memory` cannot reach: a thread
     that has decoded a large picture would keep its size for ever.
     """
-    _set_options({_ARENA_MAX: 1})
+    _set_option(_ARENA_MAX, 1)
 
 
 def return_freed_memory() -> None:
@@ -33,11 +36,10 @@ def return_freed_memory() -> None:
         trim(0)
 
 
-def _set_options(values: dict[int, int]) -> None:
+def _set_option(option: int, value: int) -> bool:
+    """Whether the C library has taken it."""
     set_option = _of_c_library("mallopt")
-    if set_option is not None:
-        for option, value in values.items():
-            set_option(option, value)
+    return set_option is not None and set_option(option, value) == 1
 
 
 def _of_c_library(name: str) -> Callable[..., object] | None:

@@ -54,9 +54,10 @@ def likeliest(logits: Tensor) -> list[tuple[int, float]]:
     """The first of the largest of each row, and its log-probability: two numbers to bring over."""
     best = logits.argmax(dim=-1)
     chances = logits.gather(-1, best[:, None])[:, 0] - logits.logsumexp(dim=-1)
-    # float64 holds both; together they come in one copy.
-    indices, values = torch.stack((best.double(), chances.double())).tolist()
-    return [(int(index), value) for index, value in zip(indices, values, strict=True)]
+    # Both come in one copy, the log-probabilities as the whole numbers that their bits are: not
+    # every device has float64, which would hold either.
+    both = torch.stack((best.int(), chances.float().view(torch.int32))).cpu()
+    return list(zip(both[0].tolist(), both[1].view(torch.float32).tolist(), strict=True))
 
 
 def log_prob(logits: Tensor, index: int) -> float:

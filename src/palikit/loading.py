@@ -45,8 +45,8 @@ def load(
             "google/paligemma2-3b-mix-448", with "@revision" or without; also the folder or name of
             an adapter, which says itself what its base is.
         device: "auto" (the first CUDA device, else the CPU) or any torch device. With "auto", a
-            model that is too large for one CUDA device is spread over those there are, then the
-            CPU.
+            model of floats that is too large for one CUDA device is spread over those there are,
+            then the CPU; one in fewer bits stays on one.
         dtype: "auto" keeps the checkpoint's own, but on a CPU that has no instructions for it,
             and for weights in fewer bits there, float32.
         quantize: hold the weights of a float checkpoint in fewer bits, see

@@ -46,6 +46,13 @@ def lines(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
 
+def assert_same_answers(ours: str, theirs: str) -> None:
+    for one, other in zip(lines(ours), lines(theirs), strict=True):
+        assert one["score"] == pytest.approx(other["score"], abs=1e-5)
+        for name in ("input", "text", "finish_reason"):
+            assert one[name] == other[name]
+
+
 def test_a_verb_of_two_processes_answers_as_one(pictures: Path, tmp_path: Path) -> None:
     # In half precision the sums of two halves are rounded otherwise than those of a whole.
     sized = ("--dtype", "float32", "--format", "jsonl", "--max-new-tokens", "16")
@@ -53,12 +60,23 @@ def test_a_verb_of_two_processes_answers_as_one(pictures: Path, tmp_path: Path) 
     one = palikit(*asked)
     two = palikit(*asked, *TWO, "--save", str(tmp_path / "drawn"), launcher=TORCHRUN)
     assert (one.returncode, two.returncode) == (0, 0), two.stderr
-    for ours, theirs in zip(lines(two.stdout), lines(one.stdout), strict=True):
-        assert ours["score"] == pytest.approx(theirs["score"], abs=1e-5)
-        for name in ("input", "text", "finish_reason"):
-            assert ours[name] == theirs[name]
+    assert_same_answers(two.stdout, one.stdout)
     assert two.stderr.count("using nano") == 1
     assert len(list((tmp_path / "drawn").iterdir())) == 3
+
+
+def test_a_batch_of_two_processes_writes_the_records_of_one(pictures: Path, tmp_path: Path) -> None:
+    asked = ("batch", str(pictures), "--task", "detect", "--text", "circle ; star")
+    sized = ("--dtype", "float32", "--batch-size", "2", "--max-new-tokens", "16", "--output")
+    one = palikit(*asked, *sized, str(tmp_path / "one"))
+    several = (*asked, *sized, str(tmp_path / "two"), *TWO)
+    two = palikit(*several, launcher=TORCHRUN)
+    assert (one.returncode, two.returncode) == (0, 0), two.stderr
+    assert_same_answers(*((tmp_path / n / "part-00000.jsonl").read_text() for n in ("two", "one")))
+    assert two.stderr.count("3 of 3 done, in") == 1
+    again = palikit(*several, launcher=TORCHRUN)
+    assert again.returncode == 0, again.stderr
+    assert again.stderr.count("nothing left to do") == 1
 
 
 def test_a_run_that_is_finished_ends_in_every_process(pictures: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from palikit.quantization import int8
+from palikit.quantization import int4, int8
 from palikit.quantization.fp8 import fp8_linear, fp8_product, quantize_fp8
 from palikit.quantization.int4 import dequantize_groups, fits_int4, int4_linear, quantize_groups
 from palikit.quantization.int8 import (
@@ -170,6 +170,23 @@ def test_a_processor_without_whole_numbers_multiplies_floats(
     assert relative_error(int8_product(x, held, scale), expected) < 1e-6
     monkeypatch.setattr(int8, "_BLOCK", 1000)  # several blocks of outputs
     assert relative_error(int8_product(x, held, scale), expected) < 1e-6
+
+
+def test_a_table_is_rounded_a_block_of_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    weight = numbers(37, 64).to(torch.bfloat16)
+    whole = quantize_rows(weight)
+    monkeypatch.setattr(int8, "_BLOCK", 5 * 64)
+    assert all(map(torch.equal, quantize_rows(weight), whole))
+    assert whole[0].abs().amax(dim=1).eq(127).all()
+
+
+@pytest.mark.parametrize(("capability", "has"), [((7, 5), False), ((8, 0), True), ((9, 0), True)])
+def test_4_bits_are_multiplied_where_pytorch_has_code_for_it(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], *, has: bool
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    assert int4._has_kernel(torch.device("cuda")) is has
+    assert not int4._has_kernel(CPU)
 
 
 @needs_integers

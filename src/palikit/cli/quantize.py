@@ -24,8 +24,8 @@ palikit quantize runs/cells/best --to nf4 --output cells-nf4/""",
     "form",
     type=click.Choice(get_args(QuantizedForm)),
     required=True,
-    help="int8 is the fastest on a CPU and nearest to the floats; int4 and nf4 take half of it; "
-    "fp8 is for recent GPUs.",
+    help="int8 is the fastest on a CPU and nearest to the floats; int4 takes least; nf4 is for "
+    "other programs; fp8 is for recent GPUs.",
 )
 @click.option("--output", required=True, metavar="DIR", help="The folder to write.")
 @click.option("--overwrite", is_flag=True, help="Replace the files of a checkpoint that is there.")

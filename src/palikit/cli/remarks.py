@@ -52,7 +52,10 @@ def _on_floats(predictor: "Predictor", options: LoadOptions) -> Iterator[str]:
             f"this processor is slow in {_name(stored)}, so that the weights are held in "
             f"{_name(held)}, in twice the memory; --dtype {_name(stored)} keeps them as they are"
         )
-    if sum(weight.numel() for weight in model.parameters()) > _LARGE:
+    from palikit.compute import has_integer_products
+
+    is_large = sum(weight.numel() for weight in model.parameters()) > _LARGE
+    if is_large and has_integer_products():
         yield "on a CPU, --quantize int8 makes a model of this size several times faster"
 
 

@@ -1,9 +1,10 @@
 """Weights in 4 bits: 16 evenly spaced levels for every 64 inputs of an output.
 
 A level q in 0 .. 15 stands for (q - 8) * scale + middle. Two neighbours share a byte, the first in
-its upper half. On CUDA PyTorch's own kernel multiplies with it (`_weight_int4pack_mm`); processors
-have none that is faster than 8 bits, so there the levels are laid out in 8 bits as they are loaded:
-the file is half as large, memory and speed are those of int8.
+its upper half. On CUDA from compute capability 8.0 on PyTorch's own kernel multiplies with it
+(`_weight_int4pack_mm`); processors have none that is faster than 8 bits, so there and on older GPUs
+the levels are laid out in 8 bits as they are loaded: the file is half as large, memory and speed
+are those of int8.
 
 Axes: R rows (tokens), K inputs, N outputs, G = K / 64 groups.
 """
@@ -50,11 +51,16 @@ def int4_linear(
 ) -> QuantizedLinear:
     """The layer that holds weights of `quantize_groups` where they are: 4 bits on CUDA, else 8."""
     N, K = levels.shape[0], 2 * levels.shape[1]
-    if levels.device.type == "cuda" and K % (16 * _TILES) == 0 and N % 8 == 0:
+    if _has_kernel(levels.device) and K % (16 * _TILES) == 0 and N % 8 == 0:
         packed = torch._convert_weight_to_int4pack(levels, _TILES)
         scale_and_middle = torch.stack((scale.t(), middle.t()), dim=2).contiguous()
         return QuantizedLinear(packed, scale_and_middle, bias, int4_product)
     return int8_linear(*quantize_rows(dequantize_groups(levels, scale, middle)), bias)
+
+
+def _has_kernel(device: torch.device) -> bool:
+    """Whether PyTorch multiplies with 4 bits there: its code is for compute capability 8.0 on."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def int4_product(x: Tensor, packed: Tensor, scale_and_middle: Tensor) -> Tensor:

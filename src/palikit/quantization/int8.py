@@ -28,7 +28,7 @@ _WHOLE = 3 * 2**22
 """Added to a float32 of either sign, it rounds to a whole number, to the even one of two."""
 
 _BLOCK = 2**22
-"""Weights that are floats at a time where a product is not one of whole numbers."""
+"""Weights that are floats at a time, where they are rounded and where products are of floats."""
 
 _GATED_OUTPUTS = 2304
 """Of a gate that become numbers at a time: those of 260 tokens stay in the processor's cache."""
@@ -54,10 +54,19 @@ _FEWEST_ROWS = 16
 
 
 def quantize_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Float[N, K] -> int8[N, K] and float32[N], the scale by which the largest becomes 127."""
-    wide = weight.float()
-    scale = row_scales(wide, LEVELS)
-    return (wide / scale[:, None]).round_().to(torch.int8), scale
+    """Float[N, K] -> int8[N, K] and float32[N], the scale by which the largest becomes 127.
+
+    A table of embeddings as float32 would take gigabytes: it is a block of rows at a time.
+    """
+    rows = torch.empty(weight.shape, dtype=torch.int8, device=weight.device)
+    scale = torch.empty(len(weight), dtype=torch.float32, device=weight.device)
+    step = max(1, _BLOCK // weight.shape[1])
+    for start in range(0, len(weight), step):
+        here = slice(start, start + step)
+        wide = weight[here].float()
+        scale[here] = row_scales(wide, LEVELS)
+        rows[here] = (wide / scale[here, None]).round_()
+    return rows, scale
 
 
 def int8_product(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
