@@ -39,6 +39,22 @@ def test_items_are_taken_up_to_the_bound_and_no_further() -> None:
         assert taken == list(range(min(number + 3, 10)))
 
 
+@pytest.mark.parametrize(("weight", "ahead_of"), [(1, 6), (2, 3), (4, 2), (100, 2)])
+def test_heavy_items_are_taken_by_their_weight_and_two_at_least(weight: int, ahead_of: int) -> None:
+    taken: list[int] = []
+
+    def items() -> Iterator[int]:
+        for item in range(20):
+            taken.append(item)
+            yield item
+
+    results = mapped_ahead(str, items(), ahead=6, weigh=lambda _: weight)
+    for number in range(10):
+        assert next(results) == str(number)
+        assert len(taken) == number + ahead_of
+    results.close()
+
+
 def test_work_goes_on_while_the_caller_does_something_else() -> None:
     done = threading.Event()
 

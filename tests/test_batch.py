@@ -24,12 +24,14 @@ from palikit.batch import (
     finished_inputs,
     open_source,
 )
+from palikit.batch.sources import count_source
 from palikit.errors import InputError
 from palikit.options import GenerationOptions, LoadOptions
 from palikit.prediction import Prediction
 from palikit.records import Layout, prediction_from_dict
 from palikit.request import Pictures, Request, Video, open_pictures
 from palikit.results import Box
+from palikit.video import MAX_FRAMES
 from tests.fake_predictor import FakePredictor, write_animation, write_picture
 
 CAPTION = Question.of(tasks.caption())
@@ -654,3 +656,10 @@ def test_answers_are_known_again_however_the_input_is_written(
         for word in ("0.png", "./0.png", "../in/0.png", pictures[0]):
             (source,) = find(word).sources
             assert source.key in output.earlier
+
+
+def test_pictures_are_counted_before_any_is_opened() -> None:
+    still, film = Source("a.png", ("a.png",)), Source("b.mp4", ("b.mp4",))
+    both = Source("a.png, b.mp4", ("a.png", "b.mp4"))
+    assert [count_source(each) for each in (still, film, both)] == [1, 16, 17]
+    assert [count_source(film, frames) for frames in (3, 0)] == [3, MAX_FRAMES]

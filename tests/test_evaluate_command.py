@@ -313,6 +313,12 @@ def test_drawn_scenes_are_the_same_each_time_and_ask_for_every_task(desk: Path) 
     again = CliRunner().invoke(main, ["data", "scenes", "a"])
     assert again.exit_code == 2
     assert "exists: choose another folder" in again.output
+    (desk / "mine" / "images").mkdir(parents=True)
+    (desk / "mine" / "images" / "scene-0.png").write_bytes(b"mine")
+    other = CliRunner().invoke(main, ["data", "scenes", "mine", "--number", "2"])
+    assert other.exit_code == 2
+    assert "images is not empty" in other.output
+    assert (desk / "mine" / "images" / "scene-0.png").read_bytes() == b"mine"
 
 
 def test_a_file_of_codes_is_scored_with_the_codec_of_a_model(desk: Path) -> None:

@@ -3,6 +3,7 @@
 import itertools
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -170,6 +171,23 @@ def test_a_sampled_row_does_not_depend_on_its_neighbours() -> None:
     alone = generate(model, batch_of(["caption en"]), options)[0]
     together = generate(model, batch_of(["caption en", "ocr"]), options)[0]
     assert ids(alone) == ids(together)
+
+
+@families
+def test_memory_that_nobody_has_written_is_never_looked_at(
+    monkeypatch: pytest.MonkeyPatch, family: str
+) -> None:
+    model, inputs = tiny.model(family), batch_of(["caption en", "answer en what is it?"])
+    options, empty = GenerationOptions(max_new_tokens=12), torch.empty
+    expected = generate(model, inputs, options)
+
+    def of_nans(*of: Any, **options: Any) -> torch.Tensor:
+        made = empty(*of, **options)
+        return made.fill_(torch.nan) if made.is_floating_point() else made
+
+    monkeypatch.setattr(torch, "empty", of_nans)
+    for now, before in zip(generate(model, inputs, options), expected, strict=True):
+        assert [token.id for token in now.tokens] == [token.id for token in before.tokens]
 
 
 def test_top_k_and_top_p_keep_the_likeliest() -> None:

@@ -25,14 +25,19 @@ _GRACE_S = 2.0
 
 
 def mapped_ahead(
-    work: Callable[[ItemT], ResultT], items: Iterable[ItemT], *, ahead: int
+    work: Callable[[ItemT], ResultT],
+    items: Iterable[ItemT],
+    *,
+    ahead: int,
+    weigh: Callable[[ItemT], int] = lambda _: 1,
 ) -> Generator[ResultT]:
     """What `work` makes of each item, in order, begun before it is asked for.
 
-    Items are taken in the caller's thread, up to `ahead` of them (2 or more) from the one that is
-    asked for on. A single item is worked on there, too, without any thread. What `work` raises is
-    raised in its item's place. When the iterator is used up or closed, no thread is left, except
-    one whose work has not come to its end within two seconds: it holds up nothing.
+    Items are taken in the caller's thread, from the one that is asked for on as long as they weigh
+    less than `ahead` together, and two at least. A single item is worked on there, too, without
+    any thread. What `work` raises is raised in its item's place. When the iterator is used up or
+    closed, no thread is left, except one whose work has not come to its end within two seconds: it
+    holds up nothing.
     """
     rest = iter(items)
     first = list(islice(rest, 2))
@@ -41,15 +46,18 @@ def mapped_ahead(
         return
     rest = chain(first, rest)
     workers = Workers(work, min(ahead, MAX_THREADS, os.cpu_count() or 1))
-    waiting: deque[Future[ResultT]] = deque()
+    waiting: deque[tuple[Future[ResultT], int]] = deque()
     try:
         while True:
-            waiting.extend(map(workers.submit, islice(rest, ahead - len(waiting))))
+            while len(waiting) < 2 or sum(weight for _, weight in waiting) < ahead:
+                if not (more := list(islice(rest, 1))):
+                    break
+                waiting.append((workers.submit(more[0]), weigh(more[0])))
             if not waiting:
                 return
-            yield waiting.popleft().result()
+            yield waiting.popleft()[0].result()
     finally:
-        for future in waiting:
+        for future, _ in waiting:
             future.cancel()
         workers.close()
 

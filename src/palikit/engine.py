@@ -113,14 +113,18 @@ class Engine:
         """For each question of each inquiry its answer, or the error in its place.
 
         Batches are those of `predict_each`. While the model is at work on one, threads open and
-        resize the pictures of the inquiries that come next, at most as many as a batch has.
+        resize the pictures of the inquiries that come next: as many pictures as a batch has, or two
+        inquiries of more.
 
         Raises:
             InputError: `batch_size` is below 1.
         """
         _check_options(options, batch_size)
         ahead = self._batch_size(1, options, batch_size) + 1
-        with closing(mapped_ahead(self._prepare_inquiry, inquiries, ahead=ahead)) as prepared:
+        prepared = mapped_ahead(
+            self._prepare_inquiry, inquiries, ahead=ahead, weigh=lambda each: each.num_pictures
+        )
+        with closing(prepared):
             each_ready = chain.from_iterable(prepared)
             yield from self._answer_each(each_ready, options, batch_size)
 

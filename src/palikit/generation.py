@@ -332,11 +332,12 @@ def num_slots(model: PaliGemma, inputs: ModelInputs, max_new_tokens: int) -> int
 
 
 def allocate_cache(model: PaliGemma, inputs: ModelInputs, max_new_tokens: int) -> KVCache:
-    """A cache that holds the batch's prompts and `max_new_tokens` more."""
+    """A cache that holds the batch's prompts, to be read next, and `max_new_tokens` more."""
     return KVCache.allocate(
         model.config.text_config,
         inputs.input_ids.shape[0],
         num_slots(model, inputs, max_new_tokens),
         dtype=model.dtype,
         device=model.device,
+        prompt=num_slots(model, inputs, 0),
     )

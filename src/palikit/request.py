@@ -12,7 +12,7 @@ from PIL.Image import Image
 from palikit.errors import InputError
 from palikit.pictures import PictureSource, describe_source, load_picture
 from palikit.tasks import Task
-from palikit.video import MAX_NUM_FRAMES, is_video, load_frames
+from palikit.video import MAX_FRAMES, MAX_NUM_FRAMES, is_video, load_frames
 
 NUM_FRAMES = 16
 """Frames of a video, as the published video transfers take them: 4096 tokens at 224 px."""
@@ -98,11 +98,13 @@ class Inquiry:
             where they cannot be read.
         task_fors: one for each question.
         input: as of `Request`.
+        num_pictures: how many there will be, as far as that is known before they are opened.
     """
 
     open: Callable[[], tuple[Image, ...]]
     task_fors: tuple[TaskFor, ...]
     input: str
+    num_pictures: int = 1
 
 
 def open_pictures(source: PictureInput) -> tuple[Image, ...]:
@@ -121,6 +123,15 @@ def open_pictures(source: PictureInput) -> tuple[Image, ...]:
     frames = load_frames(source.source, source.num_frames, allow_urls=True)
     # A still picture comes back as often as asked, as the same object: it is one picture.
     return tuple(frames) if any(frame is not frames[0] for frame in frames) else (frames[0],)
+
+
+def count_pictures(source: PictureInput) -> int:
+    """How many pictures one input may be; nothing is opened."""
+    if isinstance(source, Pictures):
+        return sum(map(count_pictures, source.sources))
+    if isinstance(source, Video):
+        return source.num_frames or MAX_FRAMES
+    return NUM_FRAMES if is_video(source) else 1
 
 
 def describe_input(source: PictureInput) -> str:
@@ -153,7 +164,8 @@ def pair_inquiries(sources: Sequence[PictureInput], task_list: Sequence[Task]) -
         in_step = task_list if len(task_list) > 1 else list(task_list) * len(sources)
         every = [(_always(task),) for task in in_step]
     for source, task_fors in zip(sources, every, strict=True):
-        yield Inquiry(partial(_open_alone, source, lock), task_fors, describe_input(source))
+        opening, name = partial(_open_alone, source, lock), describe_input(source)
+        yield Inquiry(opening, task_fors, name, count_pictures(source))
 
 
 def _open_alone(source: PictureInput, lock: Lock) -> tuple[Image, ...]:

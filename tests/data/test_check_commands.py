@@ -169,7 +169,7 @@ def test_masks_of_a_codec_are_those_of_the_picture(tmp_path: Path) -> None:
 
     save_mask_codec(MaskCodec(), tmp_path / "codec.npz")
     found = Segments((Segment(Box(2, 3, 20, 30), "cat", (5,) * 16),), 64, 48)
-    decode = DataModel(None, 448, 1024, 512, tmp_path / "codec.npz").decoder()
+    decode = DataModel(None, 448, 1024, 512, tmp_path / "codec.npz").decoder("round")
     assert decode is not None
     (decoded,) = decode(found)
     assert decoded.mask is not None

@@ -68,3 +68,23 @@ def test_a_line_that_is_no_answer_is_refused(tmp_path: Path) -> None:
     (tmp_path / "predictions.jsonl").write_text('{"id": "1"}\n[]\n')
     with pytest.raises(InputError, match=r"line 2 of .* is no answer of PaliKit"):
         folder.answers()
+
+
+@pytest.mark.parametrize("name", ["predictions.jsonl", "report.json", "answers.partial.0.jsonl"])
+def test_files_of_others_that_are_called_like_ours_are_not_overwritten(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_text("{}\n")
+    with pytest.raises(InputError, match=f"{name} is of no evaluation that can be told"):
+        AnswerFolder(tmp_path, IDENTITY).begin(overwrite=True)
+    assert (tmp_path / name).read_text() == "{}\n"
+
+
+def test_a_second_run_cuts_nothing_off_what_the_first_one_is_writing(tmp_path: Path) -> None:
+    folder = AnswerFolder(tmp_path, IDENTITY)
+    folder.begin(overwrite=False)
+    with folder.journal(0):
+        (tmp_path / "answers.partial.0.jsonl").write_text('{"id": "1", "an')
+        with pytest.raises(InputError, match="another run is writing"):
+            folder.journal(0)
+        assert (tmp_path / "answers.partial.0.jsonl").read_text() == '{"id": "1", "an'

@@ -16,6 +16,7 @@ from palikit.evaluation.answering import Share, batches_of, missing, open_item
 from palikit.evaluation.benchmarks.row import Clip, Example
 from palikit.evaluation.exam import Item
 from palikit.evaluation.report import Subject, make_report
+from palikit.options import GenerationOptions
 from palikit.request import Inquiry
 from palikit.tasks import Task
 from tests import tiny
@@ -65,7 +66,10 @@ def test_batches_are_those_that_the_engine_makes(pictures: list[int], size: int)
         for each in items
     ]
     ready = [one for inquiry in inquiries for one in engine._prepare_inquiry(inquiry)]
-    made = [[request.input for request, _ in batch] for batch in engine._batches(ready, size)]
+    made = [
+        [request.input for request, _ in batch]
+        for batch in engine._batches(ready, GenerationOptions(), size)
+    ]
     ours = batches_of(items, size)
     assert made == [[each.example.id for each in batch.items] for batch in ours]
 

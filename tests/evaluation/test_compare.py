@@ -116,3 +116,12 @@ def test_records_keep_no_picture(tmp_path: Path) -> None:
     (record,) = folder.answers().values()
     assert json.loads(json.dumps(record)) == record
     assert record.keys() >= {"id", "prompt", "answer", "finish_reason"}
+
+
+def test_data_of_another_exam_compare_nothing(tmp_path: Path) -> None:
+    asked = exam(tmp_path)
+    finished = [read_finished(evaluated(asked, tmp_path / n, {1})) for n in ("a", "b")]
+    for other in (replace(asked, split="test"), replace(asked, name="own-segment")):
+        with pytest.raises(InputError, match=r"is of .*, val, and the data are of"):
+            compare(finished, other)
+    assert compare(finished, asked)

@@ -4,16 +4,18 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from palikit.errors import InputError
+from palikit.evaluation.benchmarks.judges import outlines
 from palikit.evaluation.benchmarks.row import Answered, Example
 from palikit.evaluation.exam import Exam, Item
-from palikit.evaluation.finished_answers import Reading, read_answers
+from palikit.evaluation.finished_answers import Reading, lacks_mask, read_answers
 from palikit.evaluation.metrics.objects import TrueObject
 from palikit.evaluation.record import answered_of
 from palikit.evaluation.report import Subject, make_report
-from palikit.evaluation.submission import submission_text
+from palikit.evaluation.submission import category_ids, submission_text
 from palikit.masks import Mask
 from palikit.results import Box, Detection, Detections, Segment, Segments
 from palikit.tasks import Task
@@ -198,8 +200,6 @@ def test_detections_go_to_coco_results_and_back(asked: Exam, tmp_path: Path) -> 
 
 def test_outlines_of_expressions_go_to_a_file_and_back(asked: Exam, tmp_path: Path) -> None:
     made = objects_exam(asked, tmp_path, "refcoco", Task("refer", "the cat", ("the cat",)))
-    import numpy as np
-
     mask = Mask.from_patch(np.ones((6, 3), np.bool_), 1, 2, 16, 12)
     found = Segments((Segment(Box(1, 2, 4, 8), "the cat", (), mask),), 16, 12)
     answered = [Answered(item.example, "", _prediction(item, found)) for item in made.items]
@@ -212,6 +212,53 @@ def test_outlines_of_expressions_go_to_a_file_and_back(asked: Exam, tmp_path: Pa
     back = answered_of(made.items[0], records["1"]).prediction
     assert back is not None
     assert back.result.objects[0].mask == mask
+
+
+OUTLINE = "<loc0170><loc0064><loc0682><loc0256>" + "<seg001>" * 16
+
+
+@pytest.mark.parametrize(
+    ("text", "is_found"),
+    [
+        (OUTLINE, True),
+        (f"{OUTLINE}{OUTLINE}", True),
+        (f"{OUTLINE} and more", True),
+        (f"a cat {OUTLINE}", False),
+        (f"<loc0001>{OUTLINE}", False),
+        ("", True),  # objects of a file, which have no text
+    ],
+)
+def test_of_an_expression_the_first_twenty_tokens_are_read(
+    asked: Exam, tmp_path: Path, text: str, *, is_found: bool
+) -> None:
+    made = objects_exam(asked, tmp_path, "refcoco", Task("refer", "the cat", ("the cat",)))
+    mask = Mask.from_patch(np.ones((6, 3), np.bool_), 1, 2, 16, 12)
+    found = Segments((Segment(Box(1, 2, 4, 8), "the cat", (), mask),), 16, 12)
+    truth = (TrueObject("the cat", Box(1, 2, 4, 8), mask),)
+    item = made.items[0]
+    example = replace(item.example, objects=truth)
+    (score,) = outlines([Answered(example, text, _prediction(item, found))]).per_example
+    assert score == is_found
+
+
+def test_codes_without_an_outline_are_told() -> None:
+    def record(*masks: object) -> dict[str, object]:
+        objects = [{"codes": [1] * 16, "mask": mask} for mask in masks]
+        return {"id": "1", "result": {"objects": objects}}
+
+    assert lacks_mask(record({"size": [1, 1]}, None))
+    assert not lacks_mask(record({"size": [1, 1]}))
+    assert not lacks_mask({"id": "1", "answer": "x"})
+
+
+def test_the_categories_are_read_from_the_file_of_the_split(asked: Exam, tmp_path: Path) -> None:
+    made = objects_exam(asked, tmp_path, "coco-detections", Task("detect", "detect cat", ("cat",)))
+    folder = made.source / "annotations"
+    folder.mkdir(exist_ok=True)
+    (folder / "instances_train.json").write_text("not read, and far too large")
+    categories = {"categories": [{"id": 17, "name": "cat"}]}
+    (folder / f"instances_{made.split}.json").write_text(json.dumps(categories))
+    assert category_ids(made) == {"cat": 17}
 
 
 def test_texts_of_boxes_are_read_in_the_pixels_of_their_picture(

@@ -3,7 +3,10 @@
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,16 +15,18 @@ from palikit.data.rows import Row
 from palikit.errors import InputError
 from palikit.evaluation.answer_folder import AnswerFolder
 from palikit.evaluation.answering import ask, batches_of
-from palikit.evaluation.benchmarks import Answered
+from palikit.evaluation.benchmarks import Answered, benchmark_named
 from palikit.evaluation.cases import TruthReader
-from palikit.evaluation.evaluate import evaluate
+from palikit.evaluation.evaluate import _check_outlines, evaluate
 from palikit.evaluation.exam import Exam
 from palikit.evaluation.own import own_exam, own_rows
 from palikit.evaluation.report import Subject, make_report
 from palikit.evaluation.running import answer_missing
 from palikit.options import GenerationOptions
+from palikit.tasks import Task
 from tests import tiny
 from tests.e2e.test_finetune import write_rows
+from tests.evaluation.exams import exam
 from tests.evaluation.test_validation import (
     CODES,
     LEFT,
@@ -162,6 +167,27 @@ def test_one_call_measures_a_model(tmp_path: Path) -> None:
 def test_a_benchmark_has_no_task(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="benchmark and task do not go together"):
         evaluate(tiny.predictor(), tmp_path, output="out", benchmark="docvqa", task="vqa")
+
+
+@pytest.mark.parametrize(
+    ("codec", "edges", "told"),
+    [
+        (None, "truncate", "there is no mask codec"),
+        (object(), "round", "measured with mask_edges='truncate' and this model was loaded with"),
+        (object(), "truncate", None),
+    ],
+)
+def test_outlines_of_a_benchmark_need_a_codec_and_its_edges(
+    tmp_path: Path, codec: object, edges: str, told: str | None
+) -> None:
+    read = SimpleNamespace(mask_edges=edges)
+    model = SimpleNamespace(mask_codec=codec, engine=SimpleNamespace(read=read))
+    asked = exam(tmp_path)
+    items = tuple(replace(item, task=Task("refer", "a cat", ("a cat",))) for item in asked.items)
+    outlines, recipe = replace(asked, items=items), benchmark_named("refcoco-val")
+    _check_outlines(asked, model, recipe)  # type: ignore[arg-type]
+    with nullcontext() if told is None else pytest.raises(InputError, match=told):
+        _check_outlines(outlines, model, recipe)  # type: ignore[arg-type]
 
 
 def test_figures_are_the_same_in_every_process() -> None:

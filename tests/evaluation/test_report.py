@@ -2,13 +2,15 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from palikit.errors import InputError
 from palikit.evaluation.benchmarks import benchmark_named
-from palikit.evaluation.benchmarks.row import Published
+from palikit.evaluation.benchmarks.row import Example, Published
 from palikit.evaluation.exam import Exam, Item, benchmark_exam, data_fingerprint
 from palikit.evaluation.published import size_of
 from palikit.evaluation.report import Report, Subject, make_report
@@ -132,9 +134,18 @@ def test_the_fingerprint_changes_with_what_is_asked(tmp_path: Path) -> None:
     first = asked.items[0]
     moved = Item(replace(first.example, answers=("another",)), first.task)
     assert data_fingerprint(asked) == data_fingerprint(exam(tmp_path))
-    assert data_fingerprint(replace(asked, items=(moved, *asked.items[1:]))) != data_fingerprint(
-        asked
-    )
+    found = {data_fingerprint(asked)}
+    for example in (moved.example, marked(first.example, 1), marked(first.example, 2)):
+        items = (Item(example, first.task), *asked.items[1:])
+        found.add(data_fingerprint(replace(asked, items=items)))
+    assert len(found) == 4
+
+
+def marked(example: Example, width: int) -> Example:
+    def draw(picture: Image.Image, side: int, *, width: int) -> Image.Image:
+        raise AssertionError(f"{picture}, {side} and {width} are not asked for")
+
+    return replace(example, change=partial(draw, width=width))
 
 
 def test_released_sizes_are_known_by_their_decoder() -> None:

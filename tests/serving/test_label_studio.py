@@ -136,3 +136,8 @@ def test_tasks_together_may_hold_more_memory_than_there_is_for_pictures() -> Non
     room = fake_client(max_pending_mib=5)  # a picture takes 0.7 MiB, four are in hand at once
     results = room.post("/predict", json=body).json()["results"]
     assert [len(each["result"]) for each in results] == [1] * 12
+
+
+def test_an_interface_may_hold_comments() -> None:
+    (control,) = controls_of(BOXES.replace("<View>", "<View><!-- boxes of <cats> -->"))
+    assert control.name == "box"

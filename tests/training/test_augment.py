@@ -80,6 +80,12 @@ def test_a_prompt_in_words_of_its_own_keeps_all_that_its_suffix_tells_of() -> No
     assert {query.suffix for query in examples(empty, picture(box), "turn")} == {""}
 
 
+def test_a_prompt_that_names_a_side_in_words_of_its_own_is_left_alone() -> None:
+    box = Box(6, 4, 20, 14)
+    row = replace(detect_row(box, with_truth=True), prefix="detect everything on the left")
+    assert {query.suffix for query in examples(row, picture(box), "mirror")} == set(row.suffixes)
+
+
 def test_outlines_are_turned_before_they_are_encoded() -> None:
     box = Box(10, 10, 20, 30)
     array = np.zeros((HEIGHT, WIDTH), bool)

@@ -24,6 +24,12 @@ def test_tokenizer_and_mask_codec_are_found_beside_the_model(tmp_path: Path) -> 
     assert origin_of(str(folder), tokenizer=str(other)).tokenizer_file == other
 
 
+def test_a_home_is_not_named_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = save_tiny(tmp_path / "model", tiny.model())
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert origin_of("~/model").name == str(folder)
+
+
 @pytest.mark.parametrize(("name", "given"), [("owner/tiny", "v2"), ("owner/tiny@v2", None)])
 def test_the_revision_of_a_base_is_in_its_adapter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, given: str | None

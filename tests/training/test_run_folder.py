@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 import palikit
+from palikit.data.reading import require_source
 from palikit.errors import CheckpointError, InputError
 from palikit.scores import Scores
 from palikit.training import shards
@@ -430,3 +431,27 @@ def test_a_validation_that_was_missed_is_not_repeated(tmp_path: Path) -> None:
         result = train(tmp_path / "run", options, evaluate=evaluate, resume=True)
         assert result.best_step == 3
     assert json.loads(state.read_text()) == record
+
+
+def test_copies_of_checkpoints_under_names_of_their_own_are_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "run" / "checkpoints"
+    train(tmp_path / "run", options=with_options(checkpoint_every=1))
+    for name in ("step-000001-backup", "step-1", "step-best"):
+        (folder / name).mkdir()
+    run = RunFolder(tmp_path / "run")
+    run.prune(1)
+    assert {"step-000001-backup", "step-1", "step-best"} <= {each.name for each in folder.iterdir()}
+    assert len([each for each in folder.iterdir() if each.name == run.latest().name]) == 1
+
+
+def test_a_folder_that_cannot_be_read_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    with pytest.raises(InputError, match=r"cannot be read \(Permission denied\): choose another"):
+        check_output(tmp_path / "run", resume=False, overwrite=False)
+    with pytest.raises(InputError, match="cannot be read: Permission denied"):
+        require_source(tmp_path / "cells")

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from palikit.batch.early import EarlyInputs
-from palikit.batch.sources import Failure, Source, open_source
+from palikit.batch.sources import Failure, Source, count_source, open_source
 from palikit.errors import PaliKitError
 from palikit.options import GenerationOptions
 from palikit.prediction import Prediction
@@ -52,7 +52,8 @@ def answer_each(
     """
     take = early.take if early is not None else partial(open_source, frames=frames)
     inquiries = [
-        Inquiry(partial(take, source), tuple(task_fors), source.name) for source in sources
+        Inquiry(partial(take, source), tuple(task_fors), source.name, count_source(source, frames))
+        for source in sources
     ]
     names = (source.name for source in sources for _ in task_fors)
     outcomes = predictor.outcomes(inquiries, options, batch_size=batch_size)

@@ -12,7 +12,7 @@ from PIL.Image import Image
 
 from palikit.errors import InputError, PaliKitError
 from palikit.pictures import PICTURE_SUFFIXES, describe_source
-from palikit.request import Pictures, Video, open_pictures
+from palikit.request import Pictures, Video, count_pictures, open_pictures
 from palikit.urls import is_url
 from palikit.video import VIDEO_SUFFIXES
 
@@ -133,10 +133,19 @@ def open_source(source: Source, frames: int | None = None) -> tuple[Image, ...]:
         InputError: as of `open_pictures`.
         MissingExtraError: a video, and PyAV is not installed.
     """
+    return open_pictures(_input_of(source, frames))
+
+
+def count_source(source: Source, frames: int | None = None) -> int:
+    """How many pictures `open_source` may give; nothing is opened."""
+    return count_pictures(_input_of(source, frames))
+
+
+def _input_of(source: Source, frames: int | None) -> Pictures:
     parts = [_StandardInput(part) if isinstance(part, bytes) else part for part in source.parts]
     if frames is None:
-        return open_pictures(Pictures(*parts))
-    return open_pictures(Pictures(*(Video(part, frames or None) for part in parts)))
+        return Pictures(*parts)
+    return Pictures(*(Video(part, frames or None) for part in parts))
 
 
 def has_known_suffix(path: str) -> bool:

@@ -1,7 +1,6 @@
 """Adapters as files: merge, and inspect where it is asked about one."""
 
 import json
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from palikit.cli.command import Command, remark
+from palikit.cli.destination import check_destination, check_tokenizer_file, take_codec_along
 from palikit.cli.options import options_of, read_options
 from palikit.cli.tables import print_table
 from palikit.errors import InputError
@@ -37,10 +37,8 @@ def merge(ctx: click.Context, model: str, adapter: str, output: str) -> None:
     be empty.
     """
     options, folder = read_options(ctx, LoadOptions), Path(output)
-    if folder.exists() and (folder.is_file() or any(folder.iterdir())):
-        raise InputError(f"{folder} exists and is not overwritten: choose another name")
-    if options.tokenizer is not None and not Path(options.tokenizer).is_file():
-        raise InputError(f"no such file: {options.tokenizer}")
+    check_destination(folder, " and is not overwritten: choose another name")
+    given = check_tokenizer_file(options)
     import torch
 
     from palikit.adapters import changes_nothing, find_source, merge_adapter
@@ -60,10 +58,9 @@ def merge(ctx: click.Context, model: str, adapter: str, output: str) -> None:
         source.path, dtype=pick_dtype(options.dtype), device=torch.device("cpu")
     )
     merge_adapter(checkpoint.model, source.adapter)
-    tokenizer = Path(options.tokenizer) if options.tokenizer else tokenizer_of(source)
+    tokenizer = given or tokenizer_of(source)
     save_checkpoint(checkpoint.model, folder, tokenizer_file=tokenizer)
-    if (codec := mask_codec_of(source)) is not None:
-        shutil.copyfile(codec, folder / codec.name)
+    take_codec_along(mask_codec_of(source), folder)
     layers = len(source.adapter.layers)
     click.echo(f"wrote {output}: {layers} layer{'' if layers == 1 else 's'} changed")
     if source.remark is not None:

@@ -17,6 +17,7 @@ from palikit.batch import (
 )
 from palikit.cli.command import (
     is_terminal,
+    model_name,
     remark,
     warnings_as_remarks,
 )
@@ -31,7 +32,7 @@ from palikit.cli.team import Team, team_of
 from palikit.errors import InputError
 from palikit.fingerprint import weights_here
 from palikit.options import GenerationOptions, LoadOptions
-from palikit.published import BUILT_IN, BUILT_IN_LANGUAGES
+from palikit.published import BUILT_IN_LANGUAGES
 from palikit.urls import MAX_BYTES
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def ask(
             code = _ask(ctx, inputs, questions, model, remarks, team)
         else:
             team.work_along(
-                _checked_model(model),
+                model_name(model),
                 settings.loading,
                 [question.task_for for question in questions],
                 settings.generation,
@@ -97,7 +98,7 @@ def _ask(
 ) -> int:
     """As `ask`, with what shares the model; the exit code."""
     options, settings = read_options(ctx, RunOptions), _settings(ctx)
-    file_format, name = format_of(options), _checked_model(model)
+    file_format, name = format_of(options), model_name(model)
     if options.output_file is not None:  # of which some may have been answered by other weights
         settings = replace(settings, weights=weights_here(model, settings.loading.adapter))
     check_outputs(options, questions)
@@ -164,14 +165,6 @@ def _say_finished(options: RunOptions, found: Found) -> None:
         count = len(found.sources)
         held = "the answer" if count == 1 else f"all {count} answers"
         remark(f"nothing left to do: {options.output_file} holds {held}")
-
-
-def _checked_model(model: str | None) -> str:
-    if model == "":
-        raise InputError(
-            "--model is empty: give a folder, a file or a name (`palikit models` lists the names)"
-        )
-    return BUILT_IN if model is None else model
 
 
 def _read_stdin() -> bytes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from palikit.cli.batch_options import BatchOptions
-from palikit.cli.command import INTERRUPTED, Command, names_of, remark, visible
+from palikit.cli.command import INTERRUPTED, Command, model_name, names_of, remark, visible
 from palikit.cli.options import ParallelOptions, options_of, read_options
 from palikit.cli.team import Team, team_of
 from palikit.errors import InputError
@@ -60,8 +60,7 @@ def batch(ctx: click.Context, inputs: tuple[str, ...], model: str | None) -> Non
     SRC are pictures, videos, folders, globs, and data sets in COCO, JSON lines, CSV and others.
     """
     options = read_options(ctx, BatchOptions)
-    if model == "":
-        raise InputError("--model is empty: give a folder, a file or a name")
+    name = model_name(model)
     generation, loading = read_options(ctx, GenerationOptions), read_options(ctx, LoadOptions)
     from palikit.batch import Settings
 
@@ -80,7 +79,7 @@ def batch(ctx: click.Context, inputs: tuple[str, ...], model: str | None) -> Non
         else:
             task = _task(options)
             team.work_along(
-                model or BUILT_IN,
+                name,
                 loading,
                 [lambda _width, _height: task],
                 generation,

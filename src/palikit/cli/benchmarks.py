@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from palikit.cli.command import Command
-from palikit.cli.tables import print_table
+from palikit.cli.tables import SIZES, in_one_line, print_table
 
 if TYPE_CHECKING:
     from palikit.evaluation.benchmarks import Benchmark, Published
     from palikit.recipes import ModelSize
-
-_SIZES = ("paligemma-3b", "paligemma2-3b", "paligemma2-10b", "paligemma2-28b")
 
 _RESOLUTIONS = (224, 448, 896)
 
@@ -33,7 +31,7 @@ palikit benchmarks refcoco-testa --format json""",
 @click.argument("name", required=False)
 @click.option(
     "--size",
-    type=click.Choice(_SIZES),
+    type=click.Choice(SIZES),
     help="The model whose published scores are shown; in the list paligemma2-3b by default, of "
     "one benchmark all.",
 )
@@ -75,7 +73,7 @@ def _line(benchmark: "Benchmark", size: "ModelSize") -> tuple[str, ...]:
         benchmark.title,
         _figure(benchmark),
         *scores,
-        _visible(benchmark.prompt),
+        in_one_line(benchmark.prompt),
     )
 
 
@@ -107,7 +105,7 @@ def _rows(benchmark: "Benchmark") -> list[tuple[str, ...]]:
         ("benchmark", f"{benchmark.name}: {benchmark.title}"),
         ("family", benchmark.family),
         ("splits", ", ".join(benchmark.splits)),
-        ("prompt", _visible(benchmark.prompt)),
+        ("prompt", in_one_line(benchmark.prompt)),
         ("read as", benchmark.task),
         ("decoding", f"{decoding}, up to {benchmark.max_new_tokens} tokens"),
         ("figure", _figure(benchmark)),
@@ -141,10 +139,6 @@ def _published(benchmark: "Benchmark", score: "Published") -> tuple[str, ...]:
         score.source,
         score.note,
     )
-
-
-def _visible(text: str) -> str:
-    return text.replace("\n", "\\n").replace("\t", "\\t")
 
 
 def _record(benchmark: "Benchmark", size: "ModelSize | None") -> dict[str, Any]:

@@ -17,8 +17,9 @@ import click
 from palikit.cli.batch_options import BatchOptions
 from palikit.cli.options import ParallelOptions, RunOptions
 from palikit.cli.serve_replicas import ReplicaOptions
-from palikit.errors import PaliKitError
+from palikit.errors import InputError, PaliKitError
 from palikit.options import GenerationOptions, LoadOptions, ServeOptions
+from palikit.published import BUILT_IN
 from palikit.train_options import LoraOptions, LossOptions, TrainOptions
 
 LABELS_SECTION = "From labels to texts, for data that are no rows yet"
@@ -244,6 +245,19 @@ def is_terminal(stream: TextIO | None) -> bool:
 def visible(text: str) -> str:
     """A text without the control characters that a terminal would obey; lines and tabs stay."""
     return text.translate(_ESCAPES)
+
+
+def model_name(model: str | None) -> str:
+    """The name of the model that --model gives; the built-in one where it is left out.
+
+    Raises:
+        InputError: it is empty.
+    """
+    if model == "":
+        raise InputError(
+            "--model is empty: give a folder, a file or a name (`palikit models` lists the names)"
+        )
+    return BUILT_IN if model is None else model
 
 
 def fail(ctx: click.Context, sentence: str) -> None:

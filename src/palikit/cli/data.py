@@ -71,7 +71,7 @@ class DataCommand(Command):
     epilog="""\
 palikit data convert bccd/ cells/ --task detect
 palikit data check cells/
-palikit data show cells/""",
+palikit data show cells/ --output cells.html""",
 )
 def data() -> None:
     """Read, check and show data sets for training."""

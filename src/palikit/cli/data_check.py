@@ -167,13 +167,14 @@ def show(
     from palikit.html_page import check_page_path
 
     check_page_path(Path(output), overwrite=overwrite)
-    parts = open_data_model(model, read_options(ctx, LoadOptions))
+    loading = read_options(ctx, LoadOptions)
+    parts = open_data_model(model, loading)
     found = _read(source, source_format, split, read_options(ctx, RenderOptions), parts)
     view = ModelView(
         parts.image_size,
         parts.tokens_per_image,
         None if parts.tokenizer is None else parts.pieces,
-        parts.decoder(),
+        parts.decoder(loading.mask_edges),
     )
     write_examples(Path(output), source, found.rows, view, number=number, overwrite=overwrite)
     click.echo(f"wrote {output}")

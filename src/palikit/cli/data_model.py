@@ -11,6 +11,7 @@ from palikit.errors import CheckpointError, InputError
 from palikit.options import LoadOptions
 from palikit.published import BUILT_IN, BUILT_IN_TEXT_LENGTH
 from palikit.results import Segments
+from palikit.vocab import MaskEdges
 
 if TYPE_CHECKING:
     from palikit.adapters import Source
@@ -71,8 +72,11 @@ class DataModel:
         file = self.mask_codec_file
         return None if file is None else outline_encoder(file)
 
-    def decoder(self) -> Callable[[Segments], Segments] | None:
+    def decoder(self, edges: MaskEdges) -> Callable[[Segments], Segments] | None:
         """What gives segments the masks of their codes; None without a mask codec.
+
+        Args:
+            edges: how edges of boxes become pixels.
 
         Raises:
             CheckpointError: its file is missing, damaged or no codec.
@@ -82,7 +86,7 @@ class DataModel:
         from palikit.model.mask_codec import load_mask_codec
         from palikit.model.mask_coding import with_masks
 
-        return partial(with_masks, load_mask_codec(self.mask_codec_file))
+        return partial(with_masks, load_mask_codec(self.mask_codec_file), edges=edges)
 
     def _ids(self, text: str, allow_special: bool) -> list[int]:  # noqa: FBT001
         if self.tokenizer is None:
@@ -116,7 +120,7 @@ def open_data_model(model: str | None, options: LoadOptions) -> DataModel:
     from palikit.checkpoints import inspect_checkpoint
     from palikit.loading import mask_codec_of
 
-    source = find_source(model, options.revision)
+    source = find_source(model, options.revision, options.adapter)
     path = source.path
     found = inspect_checkpoint(path)
     size = options.image_size or found.image_size

@@ -46,6 +46,8 @@ def scenes(destination: str, number: int, first: int, *, overwrite: bool) -> Non
         raise InputError("the built-in model has no mask codec here: install PaliKit anew")
     pictures = file.absolute().parent / "images"
     try:
+        if not overwrite and pictures.is_dir() and any(pictures.iterdir()):
+            raise InputError(f"{pictures} is not empty: choose another folder, or --overwrite it")
         pictures.mkdir(parents=True, exist_ok=True)
         rows = list(scene_rows(number, pictures, outline_encoder(codec), first))
     except OSError as error:

@@ -67,6 +67,7 @@ def compare_forms(
             "was made from"
         )
     folder = _folder(runner, f"comparison-{_label(model)}")
+    _check_place(runner, folder, forms)
     found = [runner.model(model, in_form(loading, form), folder / form) for form in forms]
     _show(runner, found, forms, folder, output_format)
 
@@ -83,6 +84,7 @@ def compare_models(
     if len(set(labels)) < len(labels):
         labels = [f"{number}-{label}" for number, label in enumerate(labels, start=1)]
     folder = _folder(runner, f"comparison-{'-'.join(labels)}")
+    _check_place(runner, folder, labels)
     found = [
         runner.model(name, loading, folder / label)
         for name, label in zip(names, labels, strict=True)
@@ -146,6 +148,23 @@ def _folder(runner: Runner, name: str) -> Path:
 
 def _label(model: str) -> str:
     return Path(model.rstrip("/")).name
+
+
+def _check_place(runner: Runner, folder: Path, names: Sequence[str]) -> None:
+    """Before hours of questions: what is compared there already is compared again, and no more."""
+    from palikit.evaluation.answer_folder import COMPARISON
+
+    file = folder / COMPARISON
+    if runner.settings.overwrite or not file.exists():
+        return
+    try:
+        known = [row["name"] for row in json.loads(file.read_bytes())["rows"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        known = None
+    if known != list(names):
+        raise InputError(
+            f"{file} holds another comparison: give --output another name, or --overwrite it"
+        )
 
 
 def _show(

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from palikit.cli.asking import load_predictor
-from palikit.cli.command import remark
+from palikit.cli.command import model_name, remark
 from palikit.cli.evaluate_exam import Asked, exam_of
 from palikit.cli.finetune_processes import Together
 from palikit.cli.progress import progress_of
 from palikit.cli.team import Team
 from palikit.errors import InputError, counted
 from palikit.options import LoadOptions
-from palikit.published import BUILT_IN
 
 if TYPE_CHECKING:
     from palikit.evaluation.answer_folder import AnswerFolder
@@ -97,11 +96,14 @@ class Runner:
         from palikit.evaluation.answering import Share
         from palikit.evaluation.exam import identity_of
         from palikit.evaluation.fingerprint import checkpoint_fingerprint
+        from palikit.evaluation.own import no_codec
         from palikit.evaluation.report import Subject, make_report
         from palikit.evaluation.running import default_batch_size
 
         known = open_data_model(name, loading)
         exam = self.exam or exam_of(self.ctx, self.asked, known, loading)
+        if exam.has_outlines and known.mask_codec_file is None:
+            raise no_codec()
         weights = checkpoint_fingerprint(name, loading.revision, loading.adapter)
         identity = identity_of(exam, name, weights, loading)
         kept = folder_of(exam, identity, self.settings, folder, name)
@@ -210,7 +212,8 @@ def score_answers(
     """
     from palikit.cli.data_model import open_data_model
     from palikit.evaluation.exam import identity_of
-    from palikit.evaluation.finished_answers import Reading, read_answers
+    from palikit.evaluation.finished_answers import Reading, lacks_mask, read_answers
+    from palikit.evaluation.own import no_codec
     from palikit.evaluation.report import Subject, make_report
 
     known = None if asked.benchmark else open_data_model(model or None, loading)
@@ -218,10 +221,16 @@ def score_answers(
     # Only for codes that are to become outlines: a model's name may stand for gigabytes elsewhere.
     if exam.has_outlines and known is None:
         known = open_data_model(model or None, loading)
-    decode = known.decoder() if known is not None and exam.has_outlines else None
+    decode = None
+    if known is not None and exam.has_outlines:
+        decode = known.decoder(loading.mask_edges)
     records = read_answers(file, exam, Reading(loading.coordinates, decode))
+    if decode is None and any(map(lacks_mask, records.values())):
+        raise no_codec()
     identity = identity_of(exam, str(file), digest_of(file), loading)
     kept = folder_of(exam, identity, settings, None, file.stem)
+    if kept.writes(file):
+        raise InputError(f"{file} would be written over in {kept.path}: give --output another name")
     kept.begin(overwrite=settings.overwrite)
     return make_report(exam, records, Subject(str(file)), kept)
 
@@ -260,13 +269,10 @@ def checked_model(model: str | None, *, quiet: bool) -> str:
     Raises:
         InputError: the name is empty.
     """
-    if model == "":
-        raise InputError(
-            "--model is empty: give a folder, a file or a name (`palikit models` lists the names)"
-        )
+    name = model_name(model)
     if model is None and not quiet:
         remark(
             "measuring nano, built in, which knows drawn scenes only; name another with --model, "
             "such as google/paligemma2-3b-mix-448"
         )
-    return BUILT_IN if model is None else model
+    return name

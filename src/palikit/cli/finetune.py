@@ -24,7 +24,7 @@ from palikit.cli.finetune_processes import Together, together
 from palikit.cli.finetune_progress import TrainingProgress, training_progress
 from palikit.cli.options import is_typed, options_of
 from palikit.data.options import DataTask, RenderOptions
-from palikit.options import LoadOptions
+from palikit.options import DType, LoadOptions
 from palikit.published import BUILT_IN
 from palikit.train_options import LoraOptions, LossOptions, TrainOptions
 from palikit.training.output import (
@@ -132,12 +132,12 @@ def finetune(
         subject = Subject(model, data, val, task, repository, recipe)
         if resume:
             subject = begun_subject(ctx, subject, read_record(folder))
-        _check_early(ctx, subject, processes, folder if overwrite else None)
         is_push_alone = resume and not dry_run and _is_done(ctx, folder)
-        if subject.repository is not None and is_push_alone:
+        if subject.repository is not None and is_push_alone:  # for which no data are needed
             if processes.is_first:
                 push(folder / BEST_NAME, folder, subject.repository)
             return
+        _check_early(ctx, subject, processes, folder if overwrite else None)
         if not subject.model:
             remark(_NANO)
         name = subject.model or BUILT_IN
@@ -259,8 +259,7 @@ def _train(
     with processes.together():
         if together.is_first:
             check_readable(rows.validation, progress.remark)
-    device = together.device(options.loading.device, options.train.method)
-    predictor = load_with(name, replace(options.loading, device=device))
+    predictor = load_with(name, _held(options, name, together))
     return train(
         predictor.model,
         predictor.processor,
@@ -277,6 +276,21 @@ def _train(
         overwrite=overwrite,
         processes=processes,
     )
+
+
+def _held(options: FinetuneOptions, name: str, together: Together) -> LoadOptions:
+    """How the model is loaded: where it waits on the host, in what its device will compute in."""
+    from palikit.adapters import find_source
+    from palikit.checkpoints import inspect_checkpoint
+    from palikit.loading import pick_device
+
+    loading = options.loading
+    device = together.device(loading.device, options.train.method)
+    trains_on_host = pick_device(together.own_device(loading.device)).type == "cpu"
+    if loading.dtype == "auto" and device == "cpu" and not trains_on_host:
+        stored = inspect_checkpoint(find_source(name, loading.revision).path).dtypes[0]
+        loading = replace(loading, dtype=next(each for each in get_args(DType) if each == stored))
+    return replace(loading, device=device)
 
 
 def _origin(options: FinetuneOptions, name: str) -> "Origin":

@@ -12,6 +12,7 @@ from palikit.cli.finetune_data import NO_VALIDATION, TrainingRows, weighted
 from palikit.cli.finetune_options import FinetuneOptions
 from palikit.cli.options import is_typed
 from palikit.data.options import OBJECT_TASKS, DataTask
+from palikit.data.reading import require_source
 from palikit.errors import InputError
 from palikit.scores import check_metric
 from palikit.train_options import TrainOptions, idle_options
@@ -61,8 +62,7 @@ def check_sources(data: Sequence[str], validation: str | None) -> None:
     if not data:
         raise InputError("data is missing: give --data, a folder or file of labelled pictures")
     for name in data_names(data, validation):
-        if not Path(name).exists():
-            raise InputError(f"there is no {name}: give a folder or file of a data set")
+        require_source(Path(name))
 
 
 def data_names(data: Sequence[str], validation: str | None) -> list[str]:

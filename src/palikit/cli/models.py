@@ -1,7 +1,6 @@
 """Models as files and as names: inspect, convert, models."""
 
 import json
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,6 +9,7 @@ import click
 
 from palikit.cli.adapters import show_adapter
 from palikit.cli.command import Command, remark
+from palikit.cli.destination import check_destination, check_tokenizer_file, take_codec_along
 from palikit.cli.options import options_of, read_options
 from palikit.cli.tables import print_table
 from palikit.errors import InputError
@@ -114,18 +114,17 @@ def convert(
     """
     options = read_options(ctx, LoadOptions)
     target = Path(destination)
-    if target.exists() and not overwrite and (target.is_file() or any(target.iterdir())):
-        raise InputError(f"{target} exists: choose another name, or --overwrite it")
+    if not overwrite:
+        check_destination(target, ": choose another name, or --overwrite it")
     written = layout or ("npz" if target.suffix == ".npz" else "transformers")
     if written == "transformers" and target.suffix in _WEIGHT_FILES and not target.is_dir():
         raise InputError(
             f"{target} ends like a file of weights, and a checkpoint of transformers is a folder: "
             "give the name of one, or of an .npz file"
         )
-    if options.tokenizer is not None and not Path(options.tokenizer).is_file():
-        raise InputError(f"no such file: {options.tokenizer}")
+    tokenizer = check_tokenizer_file(options)
     from palikit.checkpoints import convert_checkpoint, find_tokenizer, resolve
-    from palikit.loading import pick_dtype
+    from palikit.loading import mask_codec_in, pick_dtype
 
     path = resolve(source, options.revision)
     convert_checkpoint(
@@ -133,23 +132,14 @@ def convert(
         target,
         to=written,
         dtype=pick_dtype(options.dtype),
-        tokenizer_file=None if options.tokenizer is None else Path(options.tokenizer),
+        tokenizer_file=tokenizer,
         overwrite=overwrite,
     )
-    if written == "transformers":
-        _take_codec_along(path, target)
+    if written == "transformers" and mask_codec_in([target]) is None:  # else it keeps its own
+        take_codec_along(mask_codec_in([path if path.is_dir() else path.parent]), target)
     click.echo(f"wrote {destination}")
     if find_tokenizer(target) is None:
         remark(f"there is no tokenizer beside {destination}: {_TOKENIZER_ADVICE[written]}")
-
-
-def _take_codec_along(source: Path, folder: Path) -> None:
-    """A folder that has a mask codec already, where it overwrites another model, keeps its own."""
-    from palikit.loading import mask_codec_in
-
-    codec = mask_codec_in([source if source.is_dir() else source.parent])
-    if codec is not None and mask_codec_in([folder]) is None:
-        shutil.copyfile(codec, folder / codec.name)
 
 
 @click.command(

@@ -6,8 +6,8 @@ from typing import get_args
 import click
 
 from palikit.cli.command import Command, remark, warnings_as_remarks
+from palikit.cli.destination import check_destination, check_tokenizer_file
 from palikit.cli.options import options_of, read_options
-from palikit.errors import InputError
 from palikit.options import LoadOptions, QuantizedForm
 
 
@@ -41,10 +41,9 @@ def quantize(
     """
     options = read_options(ctx, LoadOptions)
     folder = Path(output)
-    if output and folder.exists() and not overwrite and (folder.is_file() or any(folder.iterdir())):
-        raise InputError(f"{folder} exists: choose another name, or --overwrite it")
-    if options.tokenizer is not None and not Path(options.tokenizer).is_file():
-        raise InputError(f"no such file: {options.tokenizer}")
+    if output and not overwrite:
+        check_destination(folder, ": choose another name, or --overwrite it")
+    check_tokenizer_file(options)
     from palikit.checkpoints import find_tokenizer
     from palikit.checkpoints.layout import is_weight_file
     from palikit.quantizing import quantize_checkpoint

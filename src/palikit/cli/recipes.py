@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from palikit.cli.command import Command
-from palikit.cli.tables import print_table
+from palikit.cli.tables import SIZES, in_one_line, print_table
 from palikit.errors import InputError
 
 if TYPE_CHECKING:
     from palikit.recipes import ModelSize, Recipe, Setting
-
-_SIZES = ("paligemma-3b", "paligemma2-3b", "paligemma2-10b", "paligemma2-28b")
 
 _UNKNOWN = "not published"
 
@@ -30,7 +28,7 @@ palikit recipes own-detect --format json""",
 @click.option("--resolution", type=int, help="Picture side in pixels; by default the smallest.")
 @click.option(
     "--size",
-    type=click.Choice(_SIZES),
+    type=click.Choice(SIZES),
     help="The model it is for; by default the one it was published for. Rates of others are "
     "scaled, as a beginning.",
 )
@@ -104,7 +102,7 @@ def _rows(recipe: "Recipe") -> list[tuple[str, ...]]:
         ("recipe", f"{recipe.name}: {recipe.what}"),
         ("task", recipe.task),
         ("data", recipe.data),
-        ("prefix", _visible(recipe.prefix)),
+        ("prefix", in_one_line(recipe.prefix)),
         ("suffix", recipe.suffix),
         ("pictures", str(recipe.pictures) if recipe.pictures > 1 else ""),
         ("text", _UNKNOWN if length is None else f"{length} tokens, prompt and answer"),
@@ -150,10 +148,6 @@ def _setting(setting: "Setting") -> tuple[str, ...]:
 
 def _number(value: float | None) -> str:
     return _UNKNOWN if value is None else f"{value:g}"
-
-
-def _visible(text: str) -> str:
-    return text.replace("\n", "\\n").replace("\t", "\\t")
 
 
 def _record(recipe: "Recipe", resolution: int | None, size: "ModelSize | None") -> dict[str, Any]:

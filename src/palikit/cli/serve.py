@@ -2,12 +2,11 @@
 
 import click
 
-from palikit.cli.command import Command, names_of
+from palikit.cli.command import Command, model_name, names_of
 from palikit.cli.options import options_of, read_options
 from palikit.cli.serve_replicas import ReplicaOptions
 from palikit.cli.server_start import (
     PageOptions,
-    checked_model,
     model_option,
     public_name,
     require_packages,
@@ -58,7 +57,7 @@ def serve(ctx: click.Context, model: str | None, *, ui: bool) -> None:
     answered.
     """
     options, loading = read_options(ctx, ServeOptions), read_options(ctx, LoadOptions)
-    replicas, name = read_options(ctx, ReplicaOptions), checked_model(model)
+    replicas, name = read_options(ctx, ReplicaOptions), model_name(model)
     if not replicas.ray:
         run_server(name, options, loading, PageOptions() if ui else None)
         return

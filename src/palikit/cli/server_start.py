@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from palikit.cli.command import remark
-from palikit.errors import InputError, MissingExtraError
+from palikit.errors import MissingExtraError
 from palikit.options import LoadOptions, ServeOptions, option
 from palikit.published import BUILT_IN
 
@@ -31,7 +31,7 @@ model_option = click.option(
     metavar="MODEL",
     help="Folder, .safetensors or .npz file, or a name on the Hub; else PALIKIT_MODEL, else nano.",
 )
-"""Of both commands; `checked_model` reads it."""
+"""Of both commands; `command.model_name` reads it."""
 
 
 @dataclass(frozen=True)
@@ -46,17 +46,6 @@ class PageOptions:
         doc="Open a tunnel through gradio.live, so that whoever has the address and the key can "
         "ask over the internet. Pictures then pass through a company's machines.",
     )
-
-
-def checked_model(model: str | None) -> str:
-    """The name of the model; the built-in one where none is given.
-
-    Raises:
-        InputError: the name is empty.
-    """
-    if model == "":
-        raise InputError("--model is empty: give a folder, a file or a name")
-    return model or BUILT_IN
 
 
 def require_packages(*, page: bool) -> None:

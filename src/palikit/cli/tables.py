@@ -7,6 +7,14 @@ import click
 
 from palikit.cli.command import is_terminal, remark
 
+SIZES = ("paligemma-3b", "paligemma2-3b", "paligemma2-10b", "paligemma2-28b")
+"""Models that published tables tell apart."""
+
+
+def in_one_line(text: str) -> str:
+    """A prompt whose ends of lines can be seen."""
+    return text.replace("\n", "\\n").replace("\t", "\\t")
+
 
 def print_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     """Columns side by side; on a terminal too narrow the last ones are left out, none is broken.

@@ -2,9 +2,9 @@
 
 import click
 
-from palikit.cli.command import Command, names_of
+from palikit.cli.command import Command, model_name, names_of
 from palikit.cli.options import options_of, read_options
-from palikit.cli.server_start import PageOptions, checked_model, model_option, run_server
+from palikit.cli.server_start import PageOptions, model_option, run_server
 from palikit.options import LoadOptions, ServeOptions
 
 
@@ -39,7 +39,7 @@ def ui(ctx: click.Context, model: str | None) -> None:
     `palikit serve` are there too.
     """
     run_server(
-        checked_model(model),
+        model_name(model),
         read_options(ctx, ServeOptions),
         read_options(ctx, LoadOptions),
         read_options(ctx, PageOptions),

@@ -63,8 +63,7 @@ def read_source(
         found: Records | Rows = read_hugging_face(source, wanted, hub=True, pictures=pictures)
     else:
         path = Path(source)
-        if not path.exists():
-            raise InputError(f"there is no {source}: give a folder or file of a data set")
+        require_source(path)
         known = recognise(path) if format == "auto" else format
         found = _read(path, known, wanted, options, pictures)
     given = found.rows if isinstance(found, Rows) else found.records
@@ -76,6 +75,16 @@ def read_source(
                 f"{_splits_there(source, format, options)}"
             )
     return found
+
+
+def require_source(path: Path) -> None:
+    """Raises InputError where there is no data set, or it cannot be looked at."""
+    try:
+        is_there = path.exists()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+    if not is_there:
+        raise InputError(f"there is no {path}: give a folder or file of a data set")
 
 
 def _in_one_spelling(split: Splits) -> Splits:

@@ -63,6 +63,10 @@ class AnswerFolder:
             return False
         return True
 
+    def writes(self, file: Path) -> bool:
+        """Whether a file is where an evaluation writes one of its own."""
+        return file.resolve() in [self.path.resolve() / name for name in _OWN]
+
     def answers(self) -> dict[str, dict[str, Any]]:
         """The records that are there, by id; of two, the first."""
         found: dict[str, dict[str, Any]] = {}
@@ -121,7 +125,14 @@ class AnswerFolder:
     def _remove(self) -> None:
         """What evaluations write; nobody else's files."""
         if self.path.is_dir():
-            for file in (*(self.path / name for name in _OWN), *self._partials()):
+            own = [*(self.path / name for name in _OWN), *self._partials()]
+            theirs = next((file for file in own if file.exists()), None)
+            if self._recorded() is None and theirs is not None:
+                raise InputError(
+                    f"{theirs} is of no evaluation that can be told and would be lost: give "
+                    "--output another name, or move it away"
+                )
+            for file in own:
                 file.unlink(missing_ok=True)
             self.path.joinpath(RUN).write_text(json.dumps({"kind": KIND, "run": self.identity}))
 
@@ -136,9 +147,9 @@ class Journal:
     def __init__(self, file: Path) -> None:
         self._file = file
         with _writing(file):
-            _cut_half_line(file)
             self._stream: BinaryIO = file.open("ab")
             _lock(self._stream, file)
+            _cut_half_line(file)
 
     def __enter__(self) -> Self:
         return self

@@ -128,7 +128,8 @@ def _inquiries(batch: Batch, side: int) -> Iterator[Inquiry]:
     for _, group in groupby(batch.items, key=_pictures_key):
         same = list(group)
         task_fors = tuple(_always(item.task) for item in same)
-        yield Inquiry(partial(open_item, same[0], side), task_fors, _name(same[0]))
+        opening, name = partial(open_item, same[0], side), _name(same[0])
+        yield Inquiry(opening, task_fors, name, _num_pictures(same[0]))
 
 
 def _pictures_key(item: Item) -> tuple[object, ...]:

@@ -106,7 +106,8 @@ def inquiries_of(cases: Sequence[Case]) -> Iterator[Inquiry]:
         sharing = list(group)
         images = sharing[0].row.images
         task_fors = tuple(_always(case.task) for case in sharing)
-        yield Inquiry(partial(_opened, images), task_fors, ", ".join(map(str, images)))
+        name = ", ".join(map(str, images))
+        yield Inquiry(partial(_opened, images), task_fors, name, len(images))
 
 
 def _opened(images: tuple[Path, ...]) -> tuple[Image, ...]:

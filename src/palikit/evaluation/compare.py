@@ -113,11 +113,13 @@ def compare(finished: Sequence[Finished], exam: Exam | None = None) -> list[Diff
         exam: what was asked; needed for the interval of figures that are no means.
 
     Raises:
-        InputError: they are not of the same questions and the same figure.
+        InputError: they are not of the same questions and the same figure, or not of the exam.
     """
     first = finished[0]
     for other in finished[1:]:
         _check(first, other)
+    if exam is not None:
+        _check_exam(exam, first)
     rows = [Difference(first.name, first.folder, first.value, first.interval)]
     return rows + [_difference(first, other, exam) for other in finished[1:]]
 
@@ -167,6 +169,15 @@ def _check(first: Finished, other: Finished) -> None:
         raise InputError(
             f"{first.folder} and {other.folder} are of other data under the same names (prompts, "
             "references or pictures differ): evaluate both on the same data"
+        )
+
+
+def _check_exam(exam: Exam, first: Finished) -> None:
+    told = (first.report["name"], first.report["split"])
+    if (exam.name, exam.split) != told:
+        raise InputError(
+            f"{first.folder} is of {told[0]}, {told[1]}, and the data are of {exam.name}, "
+            f"{exam.split}: give the same --benchmark or --task, and --split"
         )
 
 

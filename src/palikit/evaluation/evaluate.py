@@ -11,7 +11,7 @@ from palikit.evaluation.benchmarks import Benchmark, benchmark_named
 from palikit.evaluation.cases import TruthReader
 from palikit.evaluation.exam import Exam, benchmark_exam, identity_of, mask_edges_of
 from palikit.evaluation.judgements import with_judgements
-from palikit.evaluation.own import own_exam, own_rows
+from palikit.evaluation.own import no_codec, own_exam, own_rows
 from palikit.evaluation.published import size_of
 from palikit.evaluation.report import Report, Subject, make_report
 from palikit.evaluation.running import answer_missing, default_batch_size
@@ -79,6 +79,7 @@ def evaluate(
         if task is not None:
             raise InputError("benchmark and task do not go together: a benchmark has its own task")
         exam = benchmark_exam(recipe, Path(data), split, limit)
+        _check_outlines(exam, predictor, recipe)
     else:
         exam = _own(predictor, str(data), task, split, limit, render or RenderOptions())
     if judgements is not None:
@@ -100,6 +101,19 @@ def evaluate(
     )
     subject = Subject(predictor.name, size_of(predictor.model.config), vision.image_size, size)
     return make_report(exam, folder.answers(), subject, folder)
+
+
+def _check_outlines(exam: Exam, predictor: Predictor, recipe: Benchmark) -> None:
+    if not exam.has_outlines:
+        return
+    if predictor.mask_codec is None:
+        raise no_codec()
+    edges, wanted = predictor.engine.read.mask_edges, mask_edges_of(recipe)
+    if edges != wanted:
+        raise InputError(
+            f"{exam.name} is measured with mask_edges={wanted!r} and this model was loaded with "
+            f"{edges!r}: load it so, or give its name"
+        )
 
 
 def own_generation(rows: "Sequence[Row]", tokenizer: "Tokenizer") -> GenerationOptions:

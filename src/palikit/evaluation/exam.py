@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
@@ -207,6 +208,8 @@ def data_fingerprint(exam: Exam) -> str:
     for item in exam.items:
         each = item.example
         record = [each.id, each.prompt, each.answers, each.group, list(map(repr, _truths(each)))]
+        if isinstance(each.change, partial):  # such as the box that is drawn
+            record.append(repr((each.change.args, each.change.keywords)))
         digest.update(json.dumps([record, list(map(list, _files(each)))]).encode())
     return digest.hexdigest()
 

@@ -99,6 +99,13 @@ def _is_coco(exam: Exam, file: Path) -> bool:
     return kind == "coco-detections" and file.suffix.lower() == ".json"
 
 
+def lacks_mask(record: Mapping[str, Any]) -> bool:
+    """Whether a record has an outline in codes and not as a mask."""
+    result = record.get("result")
+    objects = result.get("objects", ()) if isinstance(result, Mapping) else ()
+    return any(each.get("codes") and each.get("mask") is None for each in objects)
+
+
 def _given(file: Path, exam: Exam) -> Iterator[_Given]:
     text = read_text(file)
     if file.suffix.lower() == ".jsonl":
@@ -164,11 +171,10 @@ def _of_detections(found: Sequence[Any], file: Path, exam: Exam) -> Iterator[_Gi
     for number, entry in enumerate(found, start=1):
         where = f"{file}, entry {number}"
         image = _name(entry if isinstance(entry, dict) else {}, where)
-        label = names.get(entry.get("category_id"))
+        category = entry.get("category_id")
+        label = names.get(category) if isinstance(category, int) else None
         if label is None:
-            raise InputError(
-                f"{where} has the category {entry.get('category_id')!r}: expected one of the data"
-            )
+            raise InputError(f"{where} has the category {category!r}: expected one of the data")
         values = finite_numbers(entry.get("bbox"), 4)
         score = finite_numbers([entry.get("score")], 1)
         if values is None or score is None:

@@ -81,7 +81,7 @@ def own_rows(
             none asks for the one that is.
     """
     if task == "segment" and encode is None:
-        raise _no_codec()
+        raise no_codec()
     rows = load_rows(source, split, replace(render, task=task or render.task), encode).rows
     chosen = split or next((each for each in _SPLITS if any(r.split == each for r in rows)), None)
     if split is None and chosen is not None:
@@ -92,7 +92,7 @@ def own_rows(
         raise InputError(f"the rows of {source} ask for {there}: say which to measure with --task")
     measured = next(iter(asked)) if task is None else task
     if measured == "segment" and encode is None:
-        raise _no_codec()
+        raise no_codec()
     kept = tuple(row for row in rows if data_task_of(row) == measured)
     if not kept and measured == "vqa":
         kept = rows
@@ -105,7 +105,8 @@ def own_rows(
     return kept, measured, chosen or "all"
 
 
-def _no_codec() -> InputError:
+def no_codec() -> InputError:
+    """What is said where outlines are measured and cannot be drawn."""
     return InputError(
         "segment draws the outlines that are answered, and there is no mask codec: give one with "
         "--mask-codec vae-oid.npz, or put it beside the model"

@@ -71,7 +71,9 @@ def aokvqa_key(exam: Exam) -> str:
 def category_ids(exam: Exam) -> dict[str, int]:
     """Numbers of the categories, by name: those of the annotations, else counted from 1."""
     for pattern in _CATEGORIES:
-        for file in sorted(exam.source.glob(pattern)):
+        files = sorted(exam.source.glob(pattern))
+        # That of the split first: of those that are trained on, it is the largest by far.
+        for file in sorted(files, key=lambda each: exam.split not in each.stem):
             found = read_json(file)
             if isinstance(found, dict) and isinstance(found.get("categories"), list):
                 return {str(each["name"]): int(each["id"]) for each in found["categories"]}

@@ -48,14 +48,27 @@ class KVCache:
         *,
         dtype: torch.dtype,
         device: torch.device,
+        prompt: int = 0,
     ) -> "KVCache":
-        """An empty cache for `batch_size` rows of up to `capacity` tokens."""
+        """An empty cache for `batch_size` rows of up to `capacity` tokens.
+
+        Args:
+            config: of the decoder.
+            batch_size: B.
+            capacity: C.
+            dtype: of keys and values.
+            device: where they lie.
+            prompt: slots that the first tokens fill, in every row, before anything is looked at.
+        """
         shape = _shape(config, batch_size, capacity)
+        keys, values = (torch.empty(shape, dtype=dtype, device=device) for _ in range(2))
+        # Zeros, not empty memory: a slot nobody has written yet is multiplied by a weight of
+        # zero, which turns a stray NaN into a NaN.
+        for tensor in (keys, values):
+            tensor[:, :, :, prompt:].zero_()
         return cls(
-            # Zeros, not empty memory: a slot nobody has written yet is multiplied by a weight of
-            # zero, which turns a stray NaN into a NaN.
-            keys=torch.zeros(shape, dtype=dtype, device=device),
-            values=torch.zeros(shape, dtype=dtype, device=device),
+            keys=keys,
+            values=values,
             lengths=torch.zeros(batch_size, dtype=torch.int64, device=device),
         )
 

@@ -70,11 +70,11 @@ _NEW_WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 def sided_label(row: Row, augment: Augment) -> str | None:
-    """The first label among the objects of a row that names a side, as "left shoe" does.
+    """The first label among the objects of a row, or its prompt, that names a side: "left shoe".
 
     Rows with one come back from `augmented` as they are.
     """
-    return _sided((each.label for each in objects_of(row)), augment)
+    return _sided((*(each.label for each in objects_of(row)), prompt_of(row)), augment)
 
 
 def _sided(labels: Iterable[str], augment: Augment) -> str | None:
@@ -111,7 +111,7 @@ def augmented(
     if turn.picture is None or task.name not in ("detect", "segment") or len(row.images) > 1:
         return picture, suffix
     marked = _objects(row, task, picture, suffix)
-    if _sided((each.label for each in marked), augment) is not None:
+    if _sided((*(each.label for each in marked), prompt_of(row)), augment) is not None:
         return picture, suffix
     objects = [_turned(each, turn, picture) for each in marked]
     if row.order == "random":

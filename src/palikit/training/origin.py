@@ -33,7 +33,7 @@ def origin_of(
     place = locate(model, revision)
     named = place if isinstance(place, HubName) else None
     # The folder of an adapter names its base, and may be used from anywhere.
-    name = model if model == BUILT_IN else str(Path(model).resolve())
+    name = model if model == BUILT_IN else str(Path(model).expanduser().resolve())
     return Origin(
         name if named is None else named.name,
         Path(tokenizer) if tokenizer else tokenizer_of(source),

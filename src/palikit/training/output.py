@@ -24,10 +24,15 @@ def check_output(path: Path, *, resume: bool, overwrite: bool) -> None:
     """
     if resume and overwrite:
         raise InputError("resume and overwrite exclude each other: give one of them")
-    if path.exists() and not path.is_dir():
+    try:
+        is_file = path.exists() and not path.is_dir()
+        is_run = (path / RUN_NAME).is_file()
+        names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"{path} cannot be read ({reason}): choose another folder") from None
+    if is_file:
         raise InputError(f"{path} is a file: expected a folder for the run")
-    is_run = (path / RUN_NAME).is_file()
-    names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
     if is_run and not (resume or overwrite):
         raise InputError(
             f"{path} holds a run: go on with it with --resume, or begin anew with --overwrite"

@@ -140,7 +140,7 @@ class OneProcess:
     def clip(self, weights: Mapping[str, nn.Parameter], largest: float) -> Tensor:
         """See `Processes.clip`."""
         limit = largest or float("inf")
-        return torch.nn.utils.clip_grad_norm_(weights.values(), limit, foreach=True)
+        return torch.nn.utils.clip_grad_norm_(weights.values(), limit)
 
     def total(self, value: Tensor) -> Tensor:
         """The value itself."""

@@ -15,6 +15,7 @@
 
 import errno
 import json
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -146,8 +147,9 @@ class RunFolder:
         return self.path / str(self.read("latest").get("checkpoint"))
 
     def _checkpoints(self) -> list[Path]:
-        """All that are there, the earliest first."""
-        return sorted((self.path / "checkpoints").glob("step-*"), key=step_of)
+        """All that are there, the earliest first; other folders are not ours."""
+        found = (self.path / "checkpoints").glob("step-*")
+        return sorted((each for each in found if _STEP.fullmatch(each.name)), key=step_of)
 
     def append(self, row: dict[str, Any]) -> None:
         """Add a line to `metrics.jsonl`."""
@@ -160,6 +162,9 @@ class RunFolder:
             return
         lines = [line for line in _whole_lines(self.metrics) if json.loads(line)["step"] <= step]
         replace_text(self.metrics, "".join(lines))
+
+
+_STEP = re.compile(r"step-\d{6,}")
 
 
 def step_name(step: int) -> str:

@@ -1,5 +1,6 @@
 """From answers to figures: which metric a benchmark takes, and what its groups are for."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -152,7 +153,7 @@ def languages(
 
 
 def outlines(answered: Sequence[Answered]) -> Score:
-    """RefCOCO: the first outline of each answer."""
+    """RefCOCO: the outline that each answer begins with."""
     return refcoco_iou([_referral(each) for each in answered])
 
 
@@ -258,6 +259,9 @@ def _named(score: Score, prefix: str) -> list[tuple[str, float]]:
     return [(prefix + name, value) for name, value in score.parts]
 
 
+_REFERRED = re.compile(r"(<loc\d{4}>){4}(<seg\d{3}>){16}")
+
+
 def _found(each: Answered) -> list[Detection]:
     result = each.prediction.result if each.prediction else None
     return list(result.objects) if isinstance(result, Detections) else []
@@ -287,7 +291,10 @@ def _referral(each: Answered) -> Referral:
             "expected one, with its outline"
         )
     result = each.prediction.result if each.prediction else None
-    first = result.objects[0] if isinstance(result, Segments) and result.objects else None
+    # The published evaluator reads the first twenty tokens, and nothing after them.
+    is_read = not each.text or _REFERRED.match(each.text) is not None
+    is_found = is_read and isinstance(result, Segments) and bool(result.objects)
+    first = result.objects[0] if is_found and isinstance(result, Segments) else None
     return Referral(
         first.mask if first else None, first.box if first else None, objects[0].mask, objects[0].box
     )

@@ -60,7 +60,8 @@ def coco35l(source: Source) -> Iterator[Entry]:
             if key not in item:
                 continue
             entry = found.get((number, code)) or _coco_entry(source, item, number, code)
-            if item.text(key) not in entry.answers:
+            # The English ones stand there once for each language; of translations two may agree.
+            if code != "en" or item.text(key) not in entry.answers:
                 entry = replace(entry, answers=(*entry.answers, item.text(key)))
             found[number, code] = entry
     yield from found.values()
