@@ -67,9 +67,3 @@ def test_sizes_are_told_apart(seconds: dict[str, float]) -> None:
         choose(6)
     assert choose(5) == "other"
     assert choose(6) == "one"
-
-
-def test_in_doubt_the_first_is_taken(seconds: dict[str, float]) -> None:
-    seconds["other"] = 0.97
-    choose = made()
-    assert [choose(5) for _ in range(48)].count("other") == 4

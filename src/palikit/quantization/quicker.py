@@ -11,12 +11,9 @@ ResultT = TypeVar("ResultT")
 _TRIED_EVERY = 16
 """Calls of which one takes the slower way, for it may be the quicker one by now."""
 
-_QUICKER = 0.95
-"""Share of the first way's time from which on the other is taken: less is noise."""
-
 
 class Quicker(Generic[ArgsP, ResultT]):
-    """Two functions that return the same, told apart by the clock; in doubt it is the first.
+    """Two functions that return the same, told apart by the clock.
 
     Which is quicker can depend on what the processors share, and on a rented machine that changes
     from one second to the next. Several threads may be here: they may only choose worse.
@@ -42,7 +39,7 @@ class Quicker(Generic[ArgsP, ResultT]):
         """What either returns."""
         key = self._key(*args, **kwargs)
         seconds, self._calls[key] = self._seconds[key], self._calls[key] + 1
-        chosen = seconds[1] < _QUICKER * seconds[0]
+        chosen = seconds[1] < seconds[0]
         if self._calls[key] % _TRIED_EVERY == 0:
             chosen = not chosen
         began = perf_counter()
