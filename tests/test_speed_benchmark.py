@@ -277,7 +277,7 @@ def test_a_table_has_a_line_for_each_contender_and_ratios_to_the_others() -> Non
     }
     text = tables([report])
     assert "a processor, 2 threads (avx2), 24 GB; torch 2.13.0; " in text
-    assert "commits, in the order of the cases: abc1234 (2026-01-02)." in text
+    assert "commits, in the order of the cases: abc1234 (2026-01-02) for 1." in text
     assert "| palikit-float32      | 1.00" in text
     assert "| transformers-float32 | 0.25                | 4.00 times" in text
     assert all(line.startswith("|") for line in markdown(("a", "b"), [("1", "22")]))

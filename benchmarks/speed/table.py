@@ -9,6 +9,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,12 @@ def _where(reports: Sequence[dict[str, Any]]) -> str:
     """The machine and versions of the first; the commits of all, which may be of several days."""
     report = reports[0]
     where, limits = report["environment"], report["limits"]
-    states = [f"{each['environment']['commit']} ({each['date']})" for each in reports]
+    states = [
+        f"{state} for {len(list(same))}"
+        for state, same in groupby(
+            f"{each['environment']['commit']} ({each['date']})" for each in reports
+        )
+    ]
     machine = where["gpu"] or f"{where['processor']}, {report['threads']} threads"
     flags = "" if where["gpu"] else f" ({', '.join(where['flags'])})"
     versions = ", ".join(f"{name} {v}" for name, v in where["versions"].items() if v)

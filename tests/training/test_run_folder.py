@@ -433,6 +433,12 @@ def test_a_validation_that_was_missed_is_not_repeated(tmp_path: Path) -> None:
     assert json.loads(state.read_text()) == record
 
 
+def test_a_run_knows_the_revision_it_was_begun_with(tmp_path: Path) -> None:
+    train(tmp_path / "run", origin=Origin("owner/name", revision="bfloat16"))
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["model"]["name"] == "owner/name@bfloat16"
+
+
 def test_copies_of_checkpoints_under_names_of_their_own_are_kept(tmp_path: Path) -> None:
     folder = tmp_path / "run" / "checkpoints"
     train(tmp_path / "run", options=with_options(checkpoint_every=1))

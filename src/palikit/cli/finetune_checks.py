@@ -12,7 +12,6 @@ from palikit.cli.finetune_data import NO_VALIDATION, TrainingRows, weighted
 from palikit.cli.finetune_options import FinetuneOptions
 from palikit.cli.options import is_typed
 from palikit.data.options import OBJECT_TASKS, DataTask
-from palikit.data.reading import require_source
 from palikit.errors import InputError
 from palikit.scores import check_metric
 from palikit.train_options import TrainOptions, idle_options
@@ -59,6 +58,8 @@ def check_sources(data: Sequence[str], validation: str | None) -> None:
     Raises:
         InputError: with the first such name, or there is no name at all.
     """
+    from palikit.data.reading import require_source
+
     if not data:
         raise InputError("data is missing: give --data, a folder or file of labelled pictures")
     for name in data_names(data, validation):

@@ -70,11 +70,18 @@ _NEW_WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 def sided_label(row: Row, augment: Augment) -> str | None:
-    """The first label among the objects of a row, or its prompt, that names a side: "left shoe".
+    """The first label among the objects of a row that names a side, as "left shoe" does.
 
-    Rows with one come back from `augmented` as they are.
+    A prompt in words of its own counts too. Rows with one come back from `augmented` as they are.
     """
-    return _sided((*(each.label for each in objects_of(row)), prompt_of(row)), augment)
+    task = tasks.task_from_prompt(prompt_of(row))
+    return _sided(_labels(task, objects_of(row)), augment)
+
+
+def _labels(task: Task, objects: Iterable[Annotation]) -> list[str]:
+    """What is said of a picture: its labels, and the prompt where it is no list of them."""
+    labels = [each.label for each in objects]
+    return [*labels, task.prompt] if is_free_prompt(task, labels) else labels
 
 
 def _sided(labels: Iterable[str], augment: Augment) -> str | None:
@@ -111,7 +118,7 @@ def augmented(
     if turn.picture is None or task.name not in ("detect", "segment") or len(row.images) > 1:
         return picture, suffix
     marked = _objects(row, task, picture, suffix)
-    if _sided((*(each.label for each in marked), prompt_of(row)), augment) is not None:
+    if _sided(_labels(task, marked), augment) is not None:
         return picture, suffix
     objects = [_turned(each, turn, picture) for each in marked]
     if row.order == "random":

@@ -173,7 +173,7 @@ def _record(plan: _Plan) -> dict[str, Any]:
         plan.loss,
         plan.lora,
         model=plan.model,
-        name=plan.origin.name,
+        name=plan.origin.place,
         pictures=f"{processor.image_size} px, {processor.resize}",
         data=train.fingerprint,
         examples=len(train),

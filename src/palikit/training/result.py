@@ -83,6 +83,11 @@ class Origin:
     is_adapter: bool = False
     revision: str | None = None
 
+    @property
+    def place(self) -> str | None:
+        """The name and its revision in one, as `palikit.load` takes them."""
+        return self.name if self.revision is None else f"{self.name}@{self.revision}"
+
     def check(self, options: TrainOptions) -> None:
         """Refuse to train an adapter on what is one itself: its base could not be named.
 
