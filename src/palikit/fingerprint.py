@@ -10,6 +10,9 @@ from pathlib import Path
 _SAMPLES, _BYTES = 64, 4096
 """Stretches of each file that are read, and their length."""
 
+_SHOWN = 12
+"""Digits of a digest that a person is told."""
+
 _WEIGHTS = (".safetensors", ".npz")
 
 
@@ -31,7 +34,7 @@ def files_fingerprint(files: Iterable[Path]) -> str:
 
 
 def weights_here(*names: str | None) -> str | None:
-    """The same of what models and adapters hold now; None where none of them is a path.
+    """The same, shortened, of what models and adapters hold; None where none of them is a path.
 
     Args:
         names: paths, or names of other kinds and None, which are passed over: what a name on the
@@ -39,7 +42,7 @@ def weights_here(*names: str | None) -> str | None:
     """
     files = [file for name in names if name is not None for file in _weights(Path(name))]
     try:
-        return files_fingerprint(files) if files else None
+        return files_fingerprint(files)[:_SHOWN] if files else None
     except OSError:  # whoever loads them says so
         return None
 
