@@ -259,6 +259,10 @@ def test_one_model_is_compared_in_several_forms(desk: Path, model: Path) -> None
     ]  # fmt: skip
     made = json.loads((desk / "c" / "int8" / "report.json").read_bytes())
     assert made["run"]["loading"]["quantize"] == "int8"
+    before = (desk / "c" / "comparison.json").read_bytes()
+    other = ("--compare-forms", "float32,bfloat16", "--output", "c", "--quiet")
+    assert "holds another comparison" in refused("--data", data, "-m", model, *other)
+    assert (desk / "c" / "comparison.json").read_bytes() == before
 
 
 def test_a_quantised_model_has_no_other_forms_to_compare(desk: Path, model: Path) -> None:

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from palikit import tasks
 from palikit.cli.finetune_end import _quoted, asking_words
 from palikit.data.rows import Row
 
@@ -39,11 +38,6 @@ def words(prefix: str, suffix: str = "x") -> list[str]:
 )
 def test_the_words_of_a_prompt_are_kept(prefix: str, suffix: str, expected: list[str]) -> None:
     assert words(prefix, suffix) == expected
-
-
-def test_a_language_is_said_where_it_is_not_the_verbs_own() -> None:
-    assert tasks.caption("de").prompt == "caption de"
-    assert tasks.caption().prompt == "caption en"
 
 
 @pytest.mark.parametrize(

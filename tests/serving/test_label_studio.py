@@ -133,7 +133,7 @@ def test_tasks_together_may_hold_more_memory_than_there_is_for_pictures() -> Non
     """One after another: what is answered is held no longer."""
     photo = data_uri(png(600, 400))
     body = {"tasks": [{"data": {"photo": photo}}] * 12, "label_config": BOXES}
-    room = fake_client(max_pending_mib=5)  # a picture takes 0.7 MiB, four are in hand at once
+    room = fake_client(max_pending_mib=5)  # a picture takes 0.9 MiB, four are in hand at once
     results = room.post("/predict", json=body).json()["results"]
     assert [len(each["result"]) for each in results] == [1] * 12
 

@@ -289,7 +289,8 @@ def _held(options: FinetuneOptions, name: str, together: Together) -> LoadOption
     trains_on_host = pick_device(together.own_device(loading.device)).type == "cpu"
     if loading.dtype == "auto" and device == "cpu" and not trains_on_host:
         stored = inspect_checkpoint(find_source(name, loading.revision).path).dtypes[0]
-        loading = replace(loading, dtype=next(each for each in get_args(DType) if each == stored))
+        known = (each for each in get_args(DType) if each == stored)
+        loading = replace(loading, dtype=next(known, loading.dtype))
     return replace(loading, device=device)
 
 

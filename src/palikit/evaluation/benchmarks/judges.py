@@ -293,8 +293,8 @@ def _referral(each: Answered) -> Referral:
     result = each.prediction.result if each.prediction else None
     # The published evaluator reads the first twenty tokens, and nothing after them.
     is_read = not each.text or _REFERRED.match(each.text) is not None
-    is_found = is_read and isinstance(result, Segments) and bool(result.objects)
-    first = result.objects[0] if is_found and isinstance(result, Segments) else None
+    found = result.objects if is_read and isinstance(result, Segments) else ()
+    first = found[0] if found else None
     return Referral(
         first.mask if first else None, first.box if first else None, objects[0].mask, objects[0].box
     )
